@@ -1,0 +1,1 @@
+"""Pantala: an operator that serves models on Kubernetes."""
