@@ -1,0 +1,64 @@
+"""What one version is made of, once shared and own blocks are merged."""
+
+from dataclasses import dataclass
+
+from pantala.api.model import InferenceModel
+from pantala.api.pod import Accelerator, Resources, Template, Update
+from pantala.api.runtime import Runtime
+from pantala.api.spec import Scaling, Version
+from pantala.api.storage import Distribution, Storage
+
+
+@dataclass(frozen=True)
+class ResolvedVersion:
+    """One version with everything that decides its pods; `None` means that the user asked for nothing."""
+
+    name: str
+    uri: str
+    digest: str | None
+    model_name: str
+    """The name that clients use."""
+    runtime: Runtime
+    resources: Resources | None
+    accelerator: Accelerator | None
+    template: Template | None
+    update: Update | None
+    storage: Storage | None
+    distribution: Distribution
+    scaling: Scaling
+
+
+def find(model: InferenceModel, name: str) -> Version | None:
+    """The version of that name in the spec, if there is one."""
+    return next((version for version in model.spec.versions if version.name == name), None)
+
+
+def target(model: InferenceModel) -> str:
+    """The name of the version that is to get all traffic: `traffic.target`, or the only version."""
+    return model.spec.traffic.target if model.spec.traffic else model.spec.versions[0].name
+
+
+def resolve(model: InferenceModel, version_name: str) -> ResolvedVersion:
+    """Merge shared and own blocks of a version: an own block replaces the shared one whole.
+
+    Raises:
+        KeyError: The spec has no version of that name.
+    """
+    version = find(model, version_name)
+    if version is None:
+        raise KeyError(version_name)
+    spec = model.spec
+    return ResolvedVersion(
+        name=version.name,
+        uri=version.uri,
+        digest=version.digest,
+        model_name=model.served_name,
+        runtime=version.runtime or spec.runtime,
+        resources=version.resources or spec.resources,
+        accelerator=version.accelerator or spec.accelerator,
+        template=spec.template,
+        update=spec.update,
+        storage=version.storage or spec.storage,
+        distribution=version.distribution or spec.distribution,
+        scaling=version.scaling or spec.scaling,
+    )

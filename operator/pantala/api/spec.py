@@ -1,0 +1,125 @@
+"""The spec: versions, traffic, exposure, scaling, and all of it together."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pantala.api.base import Block, list_map
+from pantala.api.pod import Accelerator, Resources, Template, Update
+from pantala.api.runtime import Runtime
+from pantala.api.storage import Distribution, Storage
+
+VersionName = Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+"""The name of a version: a DNS label of at most 20 characters."""
+
+
+class Metric(Block):
+    """One measure that decides the number of replicas."""
+
+    type: Literal["CPUUtilization"] = Field(examples=["CPUUtilization"])
+    """What is measured: CPUUtilization is the CPU in use, in percent of what is requested."""
+    target: Annotated[int, Field(ge=1, le=1000)] = Field(examples=[70])
+    """The value that the autoscaler aims at, as a mean over the replicas: percent for CPUUtilization."""
+
+
+class Scaling(Block):
+    """How many replicas run."""
+
+    min_replicas: Annotated[int, Field(ge=1, le=1000)] = Field(default=1, examples=[1])
+    """Least number of replicas."""
+    max_replicas: Annotated[int, Field(ge=1, le=1000)] | None = Field(default=None, examples=[8])
+    """Most replicas; more than `minReplicas` needs `metrics`. Default: minReplicas (a fixed number)."""
+    metrics: Annotated[tuple[Metric, ...], Field(min_length=1, max_length=4), list_map("type")] | None = Field(
+        default=None, examples=[[{"type": "CPUUtilization", "target": 70}]]
+    )
+    """Measures that decide between `minReplicas` and `maxReplicas`; the one that asks for most wins. Default: none (a fixed number)."""
+
+
+class Version(Block):
+    """One set of weights under a name. A block of its own replaces the shared block whole."""
+
+    name: VersionName = Field(examples=["v1"])
+    """Name of the version: a DNS label of at most 20 characters."""
+    uri: Annotated[str, Field(min_length=1, max_length=1024)] = Field(examples=["s3://models/resnet/1/resnet.mar"])
+    """Where the weights are: s3://BUCKET/PATH, https://HOST/FILE, or pvc://CLAIM/PATH; a path that ends in / is a folder. It cannot change under a name. http:// is for test set-ups: nothing protects the weights on their way."""
+    digest: Annotated[str, Field(max_length=71)] | None = Field(
+        default=None, examples=["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]
+    )
+    """Checksum that the weights must have, sha256: and 64 hexadecimal digits (`pantala digest URI` prints it). It cannot change under a name. Default: none, no checksum is demanded."""
+    runtime: Runtime | None = None
+    """Model server of this version, in place of the shared one. Default: the shared block."""
+    resources: Resources | None = None
+    """Resources of this version, in place of the shared ones. Default: the shared block."""
+    accelerator: Accelerator | None = None
+    """Cards of this version, in place of the shared ones. Default: the shared block."""
+    storage: Storage | None = None
+    """Store of this version, in place of the shared one. Default: the shared block."""
+    distribution: Distribution | None = None
+    """Distribution of this version, in place of the shared one. Default: the shared block."""
+    scaling: Scaling | None = None
+    """Scaling of this version, in place of the shared one. Default: the shared block."""
+
+
+class Traffic(Block):
+    """Which version answers."""
+
+    target: VersionName = Field(examples=["v2"])
+    """Version that gets all traffic once it is ready; until then the version before it keeps answering. A version that is not the target is parked at zero replicas."""
+
+
+NodePortNumber = Annotated[int, Field(ge=30000, le=32767)]
+
+
+class NodePorts(Block):
+    """Ports of every node that lead to the model."""
+
+    http: NodePortNumber | None = Field(default=None, examples=[30080])
+    """Port for HTTP, 30000 to 32767. Default: a free one, that the status tells."""
+    grpc: NodePortNumber | None = Field(default=None, examples=[30081])
+    """Port for gRPC, 30000 to 32767. Default: a free one, where the server speaks gRPC."""
+
+
+class Expose(Block):
+    """How the model is reached from outside of the cluster."""
+
+    node_port: NodePorts | None = Field(default=None, examples=[{"http": 30080}])
+    """A Service of type NodePort; {} takes any free port. Default: none."""
+
+
+class Spec(Block):
+    """What is served, and how."""
+
+    model_name: (
+        Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$")] | None
+    ) = Field(default=None, examples=["resnet_50"])
+    """Name that clients use for the model, in /predictions/NAME of TorchServe and /v2/models/NAME of Triton; it may hold underscores. Default: the name of the resource."""
+    paused: bool = Field(default=False, examples=[True])
+    """Whether the operator leaves everything of this model as it is, for people on call."""
+    runtime: Runtime = Field(examples=[{"name": "triton"}])
+    """The model server that versions share."""
+    resources: Resources | None = None
+    """What one replica needs. Default: none."""
+    accelerator: Accelerator | None = None
+    """Cards for one replica. Default: none."""
+    template: Template | None = None
+    """A subset of a PodTemplateSpec for the pods. Default: none."""
+    update: Update | None = None
+    """How a change reaches the replicas. Default: one pod more and none fewer; with an accelerator and several replicas, one pod fewer and none more."""
+    storage: Storage | None = None
+    """How the store of the weights is reached. Default: anonymously."""
+    distribution: Distribution = Field(
+        default=Distribution(), json_schema_extra={"default": {"mode": "Direct"}}, examples=[{"mode": "Direct"}]
+    )
+    """How the weights travel from the store to the node."""
+    versions: Annotated[tuple[Version, ...], Field(min_length=1, max_length=16), list_map("name")] = Field(
+        examples=[[{"name": "v1", "uri": "s3://models/resnet/1/resnet.mar"}]]
+    )
+    """The sets of weights, each under a name; at most 16."""
+    traffic: Traffic | None = None
+    """Which version answers; required with more than one version. Default: the only version."""
+    expose: Expose | None = None
+    """How the model is reached from outside of the cluster. Default: from inside only."""
+    scaling: Scaling = Field(
+        default=Scaling(), json_schema_extra={"default": {"minReplicas": 1}}, examples=[{"minReplicas": 2}]
+    )
+    """How many replicas run."""
