@@ -1,1 +1,1 @@
-"""TODO."""
+"""One module per model server: image, ports, probes, configuration files, metrics."""

@@ -1,0 +1,190 @@
+"""A client of the API server that speaks raw JSON.
+
+The `kubernetes` package reads the configuration, refreshes credentials and owns the aiohttp session; its typed methods
+are not used, because building and taking apart its model objects costs about six times the CPU of the request itself
+(docs/decisions/002-raw-json-client.md, measured by `make bench`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Self
+
+import aiohttp
+import orjson
+from kubernetes.aio import client as kubernetes_client
+from kubernetes.aio import config as kubernetes_config
+
+from pantala import naming
+from pantala.cluster import metrics
+from pantala.cluster.resources import Resource
+from pantala.errors import ApiError, Unavailable
+from pantala.manifest.types import Manifest
+
+_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
+_APPLY = "application/apply-patch+yaml"  # JSON is YAML
+_JSON_PATCH = "application/json-patch+json"
+_JSON = "application/json"
+
+
+class Client:
+    """Requests to one API server. Every error is an `ApiError` (it answered) or `Unavailable` (it did not)."""
+
+    def __init__(self, api: kubernetes_client.ApiClient) -> None:
+        self._configuration = api.configuration
+        self._api = api
+        rest = api.rest_client
+        if rest.pool_manager is None:
+            rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 -- made lazily by the typed methods only
+        self._session: aiohttp.ClientSession = rest.pool_manager
+        self._base = self._configuration.host.rstrip("/")
+        self._ssl = rest.ssl_context
+        self._agent = api.user_agent
+
+    @classmethod
+    async def connect(
+        cls, kubeconfig: str | None = None, context: str | None = None, user_agent: str = "pantala", connections: int = 64
+    ) -> Self:
+        """Load the in-cluster configuration, else a kubeconfig (default: `KUBECONFIG`, then `~/.kube/config`)."""
+        configuration = kubernetes_client.Configuration()
+        if kubeconfig is None and context is None:
+            await kubernetes_config.load_config(client_configuration=configuration)
+        else:
+            await kubernetes_config.load_kube_config(
+                config_file=kubeconfig, context=context, client_configuration=configuration
+            )
+        configuration.connection_pool_maxsize = connections
+        api = kubernetes_client.ApiClient(configuration)
+        api.user_agent = user_agent
+        return cls(api)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._api.close()
+
+    async def __aenter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close all connections."""
+        await self.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = _JSON,
+    ) -> Manifest:
+        """One request and its decoded answer."""
+        headers = await self._headers(content_type)
+        data = None if body is None else orjson.dumps(body)
+        try:
+            async with self._session.request(
+                method, self._base + path, params=params, data=data, headers=headers, timeout=_TIMEOUT, ssl=self._ssl
+            ) as response:
+                payload = await response.read()
+                metrics.API_CALLS.labels(method, str(response.status)).inc()
+                if response.status >= 400:  # noqa: PLR2004 -- HTTP
+                    raise _error(response, payload)
+                return orjson.loads(payload) if payload else {}
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            metrics.API_CALLS.labels(method, "none").inc()
+            raise Unavailable(f"The API server did not answer {method} {path}: {error or type(error).__name__}") from error
+
+    async def list(self, resource: Resource, namespace: str | None, params: Mapping[str, str]) -> Manifest:
+        """A page of a collection."""
+        return await self.request("GET", resource.path(namespace), params=params)
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:
+        """One object."""
+        return await self.request("GET", resource.path(namespace, name))
+
+    async def apply(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Server-side apply as the operator's one field manager; conflicts are taken over."""
+        meta = manifest["metadata"]
+        params = {"fieldManager": naming.FIELD_MANAGER, "force": "true"}
+        path = resource.path(meta["namespace"], meta["name"])
+        return await self.request("PATCH", path, params=params, body=manifest, content_type=_APPLY)
+
+    async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """POST, for objects that are never changed again (Events, the first Lease)."""
+        params = {"fieldManager": naming.FIELD_MANAGER}
+        return await self.request("POST", resource.path(manifest["metadata"]["namespace"]), params=params, body=manifest)
+
+    async def replace_status(self, resource: Resource, namespace: str, name: str, status: Manifest, uid: str) -> Manifest:
+        """Set the whole status in one write; refused with 422 when the name now belongs to another object."""
+        operations = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        return await self.request(
+            "PATCH",
+            resource.path(namespace, name, "status"),
+            params={"fieldManager": naming.FIELD_MANAGER},
+            body=operations,
+            content_type=_JSON_PATCH,
+        )
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Delete exactly the object with this uid; children go in the background. Already gone is fine."""
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        try:
+            await self.request("DELETE", resource.path(namespace, name), body=body)
+        except ApiError as error:
+            # 404: gone. 409: another object took the name, and that one is not ours to delete.
+            if error.status not in {404, 409}:
+                raise
+
+    async def watch(
+        self, resource: Resource, namespace: str | None, params: Mapping[str, str], silence: float
+    ) -> AsyncIterator[Manifest]:
+        """Events of a collection as they come; ends when the server closes or `silence` seconds bring nothing."""
+        headers = await self._headers(_JSON)
+        timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=silence)
+        query = {**params, "watch": "true"}
+        try:
+            async with self._session.get(
+                self._base + resource.path(namespace), params=query, headers=headers, timeout=timeout, ssl=self._ssl
+            ) as response:
+                if response.status >= 400:  # noqa: PLR2004 -- HTTP
+                    raise _error(response, await response.read())
+                async for line in _lines(response.content):
+                    yield orjson.loads(line)
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
+            raise Unavailable(f"The watch of {resource.plural} broke: {error or type(error).__name__}") from error
+
+    async def _headers(self, content_type: str) -> dict[str, str]:
+        headers = {"Content-Type": content_type, "Accept": _JSON, "User-Agent": self._agent}
+        # Asked for each request: the hook re-reads a service account's token, which is rotated on disk.
+        token = (await self._configuration.auth_settings()).get("BearerToken")
+        if token is not None:
+            headers["Authorization"] = token["value"]
+        return headers
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length: `readline` of aiohttp gives up where an object is larger than its buffer."""
+    pending = b""
+    async for chunk in content.iter_any():
+        pending += chunk
+        *complete, pending = pending.split(b"\n")
+        for line in complete:
+            if line:
+                yield line
+
+
+def _error(response: aiohttp.ClientResponse, payload: bytes) -> ApiError:
+    try:
+        status = orjson.loads(payload)
+        reason, message = str(status.get("reason", "")), str(status.get("message", ""))
+    except (orjson.JSONDecodeError, AttributeError):
+        reason, message = "", payload[:200].decode(errors="replace")
+    retry_after = response.headers.get("Retry-After", "")
+    return ApiError(
+        response.status, reason or response.reason or "", message, float(retry_after) if retry_after.isdigit() else None
+    )

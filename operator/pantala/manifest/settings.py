@@ -1,0 +1,23 @@
+"""Settings of an installation: what the chart sets and the planner needs. A value, read once at the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+FETCHER_IMAGE = "docker.io/pantala/pantala:0.1.0"
+"""Image of the init container: the release's own, as the chart names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Defaults of the installation; they reach a version at its first rendering only."""
+
+    fetcher_image: str = FETCHER_IMAGE
+    runtime_images: Mapping[str, str] = field(default_factory=dict)
+    """Overrides of the built-in image by runtime name (`triton`, `torchserve`)."""
+    image_pull_policy: str = "IfNotPresent"
+    drain_seconds: int = 10
+    """preStop sleep: long enough for every kube-proxy to learn that the pod is leaving."""
+    node_address: str = ""
+    """Address in `status.url` of models with a NodePort; empty: the URL names the Service inside the cluster."""
