@@ -48,7 +48,7 @@ class Runtime(Block):
         default=None, examples=["example.com/torchserve:1"]
     )
     """Image of the model server. Default: the pinned image of the installation, recorded at the first start of a version. Required for custom."""
-    args: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=64), atomic()] | None = Field(
+    args: Annotated[tuple[Annotated[str, Field(max_length=512)], ...], Field(max_length=32), atomic()] | None = Field(
         default=None, examples=[["--log-verbose=1"]]
     )
     """Arguments appended to the command line of the server. Default: none."""

@@ -1,0 +1,59 @@
+"""Names that the operator sets itself, so that a user's value would be lost or would break the pod."""
+
+ENV = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "TS_CONFIG_FILE", "LOG_LOCATION", "METRICS_LOCATION", "TEMP")
+"""Environment variables of the server; further, everything that begins with `ENV_PREFIX`."""
+ENV_PREFIX = "PANTALA_"
+"""Prefix of the operator's own variables."""
+
+TORCHSERVE_CONFIG = (
+    "inference_address",
+    "management_address",
+    "metrics_address",
+    "grpc_inference_address",
+    "grpc_inference_port",
+    "grpc_management_address",
+    "grpc_management_port",
+    "model_store",
+    "load_models",
+    "models",
+    "model_snapshot",
+    "default_workers_per_model",
+    "disable_token_authorization",
+    "enable_model_api",
+    "metrics_mode",
+)
+"""Keys of config.properties (https://pytorch.org/serve/configuration.html)."""
+
+TRITON_CONFIG = ("name", "max_batch_size", "dynamic_batching", "instance_group", "version_policy")
+"""Fields of config.pbtxt (Triton's model configuration)."""
+
+TRITON_ARGS = (
+    "--model-repository",
+    "--model-store",
+    "--model-control-mode",
+    "--load-model",
+    "--allow-http",
+    "--allow-grpc",
+    "--allow-metrics",
+    "--http-address",
+    "--http-port",
+    "--grpc-address",
+    "--grpc-port",
+    "--metrics-address",
+    "--metrics-port",
+)
+"""Flags of tritonserver."""
+
+TORCHSERVE_ARGS = ("--ts-config", "--model-store", "--models", "--start", "--stop", "--foreground", "--ncs")
+"""Flags of torchserve."""
+
+VOLUMES = ("models", "config", "tmp")
+"""Volumes of the pod."""
+PATHS = ("/models", "/etc/pantala", "/tmp")  # noqa: S108 - paths inside of the pod
+"""Folders of the container where the operator's volumes are mounted."""
+LABEL_PREFIXES = ("pantala.dev/", "app.kubernetes.io/")
+"""Labels of the pods by which Deployments and Services find them."""
+ANNOTATION_PREFIX = "pantala.dev/"
+"""Annotations of the operator."""
+RESOURCES = ("cpu", "memory", "ephemeral-storage")
+"""Resources that a user asks for by name; cards are asked for with `accelerator`."""
