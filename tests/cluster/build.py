@@ -1,0 +1,151 @@
+"""Builds the programs of the cluster from Go modules, once, into the user's cache.
+
+Every folder under `go/` is a module of our own whose `tool` lines name what is built: Kubernetes and etcd refuse
+`go install` because of their replace directives. All are built with one set of flags, because another set reuses
+nothing of Go's build cache.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster import cache, toolchain
+from tests.cluster.errors import ClusterError
+from tests.cluster.progress import run_shown, say
+
+_GO = Path(__file__).parent / "go"
+_K8S = "k8s.io/kubernetes"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One program: where its go.mod is, what is built, and the module whose version it carries."""
+
+    name: str
+    folder: str
+    package: str
+    module: str
+    assets: tuple[str, ...] = ()
+    """Folders of the module that are copied beside the program (paths inside the module)."""
+
+    @property
+    def version(self) -> str:
+        """Version of the module in go.mod, with its `v`."""
+        text = (_GO / self.folder / "go.mod").read_text()
+        found = re.search(rf"^\s*(?:require )?{re.escape(self.module)} (v\S+)", text, re.MULTILINE)
+        if not found:
+            raise ClusterError(f"{self.folder}/go.mod does not require {self.module}")
+        return found.group(1)
+
+    @property
+    def key(self) -> str:
+        """Name of the cache entry: program, version and a hash of all that decides its content."""
+        inputs = hashlib.sha256()
+        for file in ("go.mod", "go.sum"):
+            inputs.update((_GO / self.folder / file).read_bytes())
+        inputs.update(repr((self.package, self.assets, build_environment()["CGO_ENABLED"], _ldflags(self))).encode())
+        return f"{self.name}-{self.version}-{inputs.hexdigest()[:12]}"
+
+    @property
+    def path(self) -> Path:
+        """Where the program is once it is built."""
+        return cache.cache_root() / self.key / self.name
+
+
+def _kubernetes(name: str, folder: str = "kubernetes-1.36", alias: str = "") -> Tool:
+    return Tool(alias or name, folder, f"{_K8S}/cmd/{name}", _K8S)
+
+
+TOOLS = {
+    tool.name: tool
+    for tool in (
+        Tool("etcd", "etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),
+        _kubernetes("kube-apiserver"),
+        _kubernetes("kube-controller-manager"),
+        _kubernetes("kube-scheduler"),
+        _kubernetes("kubectl"),
+        _kubernetes("kubelet"),
+        _kubernetes("kube-proxy"),
+        Tool("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", "sigs.k8s.io/kwok", ("kustomize/stage",)),
+        Tool("helm", "helm", "helm.sh/helm/v3/cmd/helm", "helm.sh/helm/v3"),
+        Tool(
+            "kubeconform", "kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "github.com/yannh/kubeconform"
+        ),
+        _kubernetes("kube-apiserver", "kubernetes-1.31", "kube-apiserver-1.31"),
+    )
+}
+"""Every program that can be built, in the order in which a fresh machine should build them."""
+
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+NODE = ("kubelet", "kube-proxy")
+KWOK = ("kwok",)
+_ASSETS = ("etcd", "kube-apiserver", "kubectl")
+"""What a folder named by KUBEBUILDER_ASSETS holds."""
+
+
+def build_environment() -> dict[str, str]:
+    """Environment of every `go` call: one set of flags for all programs."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    env = {key: value for key, value in os.environ.items() if key not in ("GOOS", "GOARCH", "GOWORK")}
+    # cgo costs nothing where there is a compiler, and without one the build would stop
+    return env | {"CGO_ENABLED": "1" if compiler else "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}
+
+
+def _ldflags(tool: Tool) -> str:
+    if tool.module != _K8S:
+        return "-s -w"
+    major, minor = tool.version.removeprefix("v").split(".")[:2]
+    variable = "-X k8s.io/component-base/version."
+    # without these the server calls itself v0.0.0 and clients and Helm misjudge it
+    return f"-s -w {variable}gitVersion={tool.version} {variable}gitMajor={major} {variable}gitMinor={minor}"
+
+
+def prebuilt(name: str) -> Path | None:
+    """The program in the folder that KUBEBUILDER_ASSETS names, if it is set and holds it."""
+    folder = os.environ.get("KUBEBUILDER_ASSETS")
+    if not folder or name not in _ASSETS:
+        return None
+    path = Path(folder) / name
+    return path if os.access(path, os.X_OK) else None
+
+
+def is_built(name: str) -> bool:
+    """Whether a program can be used at once."""
+    return prebuilt(name) is not None or TOOLS[name].path.exists()
+
+
+def ensure(names: Iterable[str]) -> dict[str, Path]:
+    """Build what is missing of the named programs, with progress; return the path of each.
+
+    Raises:
+        ClusterError: an unknown name, no Go, or a failed build.
+    """
+    names = list(names)
+    unknown = [name for name in names if name not in TOOLS]
+    if unknown:
+        raise ClusterError(f"unknown program {', '.join(unknown)}; there are {', '.join(TOOLS)}")
+    missing = [name for name in names if not is_built(name)]
+    for number, name in enumerate(missing, 1):
+        _build(TOOLS[name], f"[{number}/{len(missing)}] {name} {TOOLS[name].version}")
+    return {name: prebuilt(name) or TOOLS[name].path for name in names}
+
+
+def _build(tool: Tool, title: str) -> None:
+    def make(folder: Path) -> None:
+        say(f"{title}: building, once per version")
+        go = str(toolchain.go())
+        command: Sequence[str] = (go, "build", "-ldflags", _ldflags(tool), "-o", str(folder / tool.name), tool.package)
+        log = folder / "build.log"
+        env = build_environment()
+        run_shown(title, command, cwd=_GO / tool.folder, env=env, log=log)
+        for asset in tool.assets:
+            source = toolchain.module_folder(go, tool.module, _GO / tool.folder, env) / asset
+            shutil.copytree(source, folder / Path(asset).name, copy_function=shutil.copyfile)
+            for path in [folder / Path(asset).name, *(folder / Path(asset).name).rglob("*")]:
+                path.chmod(0o755 if path.is_dir() else 0o644)  # the module cache is read-only
+
+    cache.entry(tool.key, make)
