@@ -1,0 +1,108 @@
+"""`pantala fetch`: the init container."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from pantala.errors import FetchFailure
+from pantala.fetcher import secrets, termination
+from pantala.fetcher.errors import FetchError, from_os
+from pantala.fetcher.layout import Layout
+from pantala.fetcher.progress import Progress
+from pantala.fetcher.run import Options, Summary
+from pantala.fetcher.run import fetch as run_fetch
+
+METRICS_PORT = 9465
+"""Where `/metrics` is served."""
+_BY_SIGTERM = 128 + signal.SIGTERM
+
+
+@click.command()
+@click.option("--uri", required=True, help="s3://bucket/key, https://host/path, pvc://claim/path, or a path here.")
+@click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the weights.")
+@click.option("--digest", help="sha256:HEX that the weights must have (see `pantala digest`).")
+@click.option("--endpoint", help="Base URL of an S3 store that is not AWS.")
+@click.option("--region", help="Region that S3 requests are signed for.")
+@click.option("--layout", type=click.Choice([layout.value for layout in Layout]), default="plain", show_default=True)
+@click.option("--model-name", help="Name of the model; needed for torchserve and triton.")
+@click.option("--overlay", type=click.Path(path_type=Path), help="Folder with a config.pbtxt for models without one.")
+@click.option("--credentials", type=click.Path(path_type=Path), help="Folder with files named like the variables.")
+@click.option("--metrics-port", type=int, default=METRICS_PORT, show_default=True, help="0 serves no metrics.")
+@click.option("--termination-log", type=click.Path(path_type=Path), help="File for the summary (JSON, at most 1 KiB).")
+@click.option("--retry-seconds", type=float, default=120.0, show_default=True, help="Patience without any success.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def fetch(  # noqa: PLR0917 - one argument per option
+    uri: str,
+    to: Path,
+    digest: str | None,
+    endpoint: str | None,
+    region: str | None,
+    layout: str,
+    model_name: str | None,
+    overlay: Path | None,
+    credentials: Path | None,
+    metrics_port: int,
+    termination_log: Path | None,
+    retry_seconds: float,
+    log_format: str,
+) -> None:
+    """Bring the weights of a model to a folder, verified; what was interrupted is resumed.
+
+    Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; HTTP_USERNAME,
+    HTTP_PASSWORD, HTTP_BEARER_TOKEN) or from files of these names.
+
+    Exit codes: 0 done, 10 not found, 11 denied, 12 disk full, 13 digest mismatch, 14 changed while reading, 15 invalid,
+    16 unavailable, 143 stopped by SIGTERM.
+    """
+    options = Options(uri, to, digest, endpoint, region, Layout(layout), model_name, overlay, retry_seconds)
+    as_json = log_format == "json"
+    progress = Progress(secrets.redact_unknown, as_json=as_json)
+    try:
+        keys = secrets.load(os.environ, credentials)
+        progress = Progress(keys.redact, as_json=as_json)
+        if metrics_port:
+            progress.serve(metrics_port)
+        summary = asyncio.run(_until_stopped(options, keys, progress))
+    except FetchError as error:
+        _fail(error, progress, termination_log)
+    except OSError as error:
+        _fail(from_os(error, str(to)), progress, termination_log)
+    except asyncio.CancelledError:
+        progress.log("stopped by SIGTERM; the next run continues", level="warning", **progress.bytes)
+        leave(_BY_SIGTERM)
+    except Exception as error:  # noqa: BLE001 - a text that we do not know may hold a secret, so it is redacted too
+        _fail(
+            FetchError(FetchFailure.INVALID, f"unexpected {type(error).__name__}: {error}"), progress, termination_log
+        )
+    termination.write(termination_log, termination.success(summary, progress.bytes, progress.seconds), progress)
+    leave(0)
+
+
+async def _until_stopped(options: Options, keys: secrets.Credentials, progress: Progress) -> Summary:
+    task = asyncio.ensure_future(run_fetch(options, keys, os.environ, progress))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    return await task
+
+
+def _fail(error: FetchError, progress: Progress, log: Path | None) -> NoReturn:
+    progress.phase("failed", level="error", reason=error.failure.value, cause=error.message, **progress.bytes)
+    termination.write(log, termination.failure(error, progress.redact), progress)
+    leave(error.failure.exit_code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process without the interpreter's shutdown.
+
+    opendal's runtime threads may still hand over a result while the interpreter is torn down, and that aborts the
+    process (exit code 134) after a successful run: seen with opendal 0.47.12 on Python 3.11.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,221 @@
+"""One fetch, from arguments to weights in place."""
+
+import asyncio
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pantala.errors import FetchFailure
+from pantala.fetcher import marker as markers
+from pantala.fetcher import verify
+from pantala.fetcher.errors import FetchError, disk_full
+from pantala.fetcher.layout import Arrangement, Layout, arrange
+from pantala.fetcher.listing import Listing, list_model
+from pantala.fetcher.place import STATE, Workplace
+from pantala.fetcher.progress import Progress
+from pantala.fetcher.retry import Retry
+from pantala.fetcher.secrets import Credentials
+from pantala.fetcher.stores import Store, open_store
+from pantala.fetcher.transfer import Fetched, Transfer
+from pantala.storage.uri import check_digest
+
+REPORT_SECONDS = 5.0
+"""Between two progress lines."""
+_LOCK_POLL = 0.5
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    uri: str
+    to: Path
+    digest: str | None = None
+    endpoint: str | None = None
+    region: str | None = None
+    layout: Layout = Layout.PLAIN
+    model_name: str | None = None
+    overlay: Path | None = None
+    retry_seconds: float = 120.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the termination message of a success says."""
+
+    fingerprint: str
+    digest: str
+    files: int
+
+
+async def fetch(options: Options, credentials: Credentials, environ: Mapping[str, str], progress: Progress) -> Summary:
+    """Bring the weights.
+
+    Args:
+        options: what to bring where.
+        credentials: for the store.
+        environ: where a pod's own identity is announced.
+        progress: counts and tells.
+
+    Raises:
+        FetchError: why not; what is on disk can be resumed.
+    """
+    store = _open(options, credentials, environ)
+    retry = Retry(options.retry_seconds, progress.retried)
+    request = _request(options)
+    key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:16]
+    place = Workplace(options.to, key)
+    await _take_lock(place, progress)
+    present = await _present(place, progress)
+    if present and options.digest is not None and present.digest == options.digest:
+        return _unchanged(present, progress)  # content-addressed: the store need not be asked
+    progress.phase("listing", uri=options.uri)
+    try:
+        listing = await list_model(store, retry)
+    except FetchError as error:
+        if present is None or options.digest is not None or error.failure is not FetchFailure.UNAVAILABLE:
+            raise
+        progress.log("the store does not answer; the weights on disk are used", level="warning", cause=error.message)
+        return _unchanged(present, progress)
+    if present and present.fingerprint == listing.fingerprint and options.digest is None:
+        return _unchanged(present, progress)
+    return await _bring(options, store, listing, retry, place, progress, request)
+
+
+def _open(options: Options, credentials: Credentials, environ: Mapping[str, str]) -> Store:
+    if options.digest is not None and (invalid := check_digest(options.digest)):
+        raise FetchError(FetchFailure.INVALID, invalid.message)
+    return open_store(
+        options.uri, endpoint=options.endpoint, region=options.region, credentials=credentials, environ=environ
+    )
+
+
+def _request(options: Options) -> dict[str, str | None]:
+    overlay = options.overlay / "config.pbtxt" if options.overlay else None
+    return {
+        "uri": options.uri,
+        "endpoint": options.endpoint,
+        "layout": options.layout.value,
+        "name": options.model_name,
+        "overlay": markers.hash_file(overlay) if overlay and overlay.is_file() else None,
+    }
+
+
+async def _take_lock(place: Workplace, progress: Progress) -> None:
+    waiting = False
+    while place.lock() is None:
+        if not waiting:
+            progress.phase("waiting", reason="another fetcher works on this volume")
+            waiting = True
+        await asyncio.sleep(_LOCK_POLL)
+
+
+async def _present(place: Workplace, progress: Progress) -> markers.Marker | None:
+    note = markers.read(place.marker)
+    if note is None:
+        return None
+    progress.phase("checking", files=len(note.files))
+    if not note.placed:
+        note = await asyncio.to_thread(place.finish, note)
+    if await asyncio.to_thread(markers.holds, place.root, note):
+        return note
+    progress.log("files on the volume were changed; fetching again", level="warning")
+    return None
+
+
+def _unchanged(note: markers.Marker, progress: Progress) -> Summary:
+    size = sum(entry[0] for entry in note.files.values())
+    progress.expect(size)
+    progress.add_bytes("cache", size)
+    progress.add_files(len(note.files))
+    progress.phase("done", fingerprint=note.fingerprint, digest=note.digest, unchanged=True)
+    return Summary(note.fingerprint, note.digest, len(note.files))
+
+
+async def _bring(
+    options: Options,
+    store: Store,
+    listing: Listing,
+    retry: Retry,
+    place: Workplace,
+    progress: Progress,
+    request: Mapping[str, str | None],
+) -> Summary:
+    arrangement = arrange(options.layout, listing, options.model_name, options.uri)
+    # the digest of a folder covers every file in it, also one that the model server does not need
+    files = tuple(file for file in listing.files if options.digest or file.path in arrangement.places)
+    targets = {
+        file.path: place.out / arrangement.places[file.path]
+        if file.path in arrangement.places
+        else place.extra / file.path
+        for file in files
+    }
+    place.refuse_foreign({path.split("/", 1)[0] for path in [*arrangement.places.values(), *arrangement.folders]})
+    place.make()
+    place.forget_strangers(set(targets.values()))
+    transfer = Transfer(store, retry, progress.add_bytes, lambda: progress.add_files(1))
+    jobs = await asyncio.to_thread(transfer.prepare, files, targets, place.parts)
+    missing = transfer.missing(jobs)
+    _check_space(options.to, missing)
+    progress.expect(sum(file.size for file in files))
+    progress.phase("downloading", files=len(files), bytes=progress.expected, on_disk=progress.expected - missing)
+    fetched = await _with_reports(transfer, jobs, progress)
+    progress.phase("verifying")
+    digest = verify.model_digest([(done.file.path, done.sha256) for done in fetched], single=listing.single)
+    try:
+        verify.check(options.uri, options.digest, digest)
+    except FetchError:
+        place.forget_parts()
+        raise
+    progress.phase("placing")
+    note = await asyncio.to_thread(_place, place, arrangement, options, fetched, listing, digest, request)
+    progress.phase("done", fingerprint=note.fingerprint, digest=digest, seconds=round(progress.seconds, 3))
+    return Summary(note.fingerprint, digest, len(fetched))
+
+
+async def _with_reports(transfer: Transfer, jobs: list, progress: Progress) -> list[Fetched]:  # type: ignore[type-arg]
+    async def report() -> None:
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            progress.report()
+
+    reports = asyncio.create_task(report())
+    try:
+        fetched = await transfer.run(jobs)
+    finally:
+        reports.cancel()
+    progress.report()
+    return fetched
+
+
+def _place(
+    place: Workplace,
+    arrangement: Arrangement,
+    options: Options,
+    fetched: list[Fetched],
+    listing: Listing,
+    digest: str,
+    request: Mapping[str, str | None],
+) -> markers.Marker:
+    changed = place.adjust(arrangement, options.model_name, options.overlay)
+    sums = {done.path: done.sha256 for done in fetched if place.out in done.path.parents} | changed
+    note = markers.Marker(
+        request=request,
+        fingerprint=listing.fingerprint,
+        digest=digest,
+        names=tuple(sorted(entry.name for entry in place.out.iterdir())),
+        files={str(path.relative_to(place.out)): markers.describe(path, sha256) for path, sha256 in sums.items()},
+        folders=arrangement.folders,
+        boot=markers.boot_id(),
+    )
+    return place.place(note)
+
+
+def _check_space(to: Path, missing: int) -> None:
+    status = os.statvfs(to / STATE)
+    available = status.f_bavail * status.f_frsize
+    if missing > available:
+        raise disk_full(str(to), missing, available)
