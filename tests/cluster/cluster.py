@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import build, cleanup, control_plane, node, tier
+from tests.cluster import build, cleanup, control_plane, node, pause, tier
 from tests.cluster.errors import ClusterError
 from tests.cluster.pki import Authority
 from tests.cluster.process import wait_for
@@ -48,7 +48,7 @@ class Cluster:
         control_plane.programs(spec)
         build.ensure((*(build.NODE if spec.nodes else ()), *(build.KWOK if spec.kwok else ())))
         if spec.nodes:
-            node.pause_image()
+            pause.ensure()
         owner = 0 if keep else os.getpid()
         command = [sys.executable, "-m", "tests.cluster.supervisor", json.dumps(asdict(spec)), str(owner)]
         with tempfile.TemporaryFile() as errors:

@@ -7,7 +7,6 @@ Every link ends in a namespace that dies with its process, so a crash leaves no 
 forwarding and bridges are not touched. The number N is whatever link name is still free: making the link claims it.
 """
 
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,8 +69,8 @@ class Lan:
 def create(paths: Paths, processes: Processes) -> Lan:
     """Start a switch and connect this machine to it."""
     switch = processes.start("switch", ["unshare", "--net", "sleep", "infinity"])
-    own = os.readlink("/proc/self/ns/net")
-    wait_for(lambda: os.readlink(f"/proc/{switch}/ns/net") != own, "network namespace", 10, processes.check)
+    own = Path("/proc/self/ns/net").readlink()
+    wait_for(lambda: Path(f"/proc/{switch}/ns/net").readlink() != own, "network namespace", 10, processes.check)
     with cleanup.registry_lock():
         instance = _claim(paths, switch)
     ip_in(switch, "link add br0 type bridge")
@@ -99,12 +98,12 @@ def _claim(paths: Paths, switch: int) -> int:
 
 
 def ip(arguments: str) -> None:
-    """Run ip(8) on this machine."""
+    """Change the links, addresses and routes of this machine."""
     _run(["ip", *arguments.split()])
 
 
 def ip_in(pid: int, arguments: str) -> None:
-    """Run ip(8) in the network namespace of a process."""
+    """Change those of a process's network namespace."""
     _run(["nsenter", "-t", str(pid), "-n", "ip", *arguments.split()])
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tests.cluster import build, cleanup
+from tests.cluster import build, cleanup, pause
 from tests.cluster.errors import ClusterError
 from tests.cluster.network import Lan
 from tests.cluster.pki import Authority
@@ -47,7 +47,7 @@ class Node:
         (self.folder / "log").mkdir(parents=True)
         self._write("address", self._lan.node_ip(self._index))
         self._write("resolv.conf", f"nameserver {self._lan.host_ip}\n")
-        self._write("containerd.toml", _containerd(image_name(pause_image())))
+        self._write("containerd.toml", _containerd(pause.NAME))
         self._write("10-bridge.conflist", json.dumps(_cni(self._lan.pods(self._index))))
         for folder in _MOUNT_POINTS:
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ class Node:
         def ready() -> bool:
             return subprocess.run(command, capture_output=True, text=True, check=False).stdout == "True"
 
-        load(self._paths, self._spec, pause_image(), [self._index])
+        load(self._paths, self._spec, pause.ensure(), [self._index])
         wait_for(
             ready, f"node {self.name} Ready (logs in {self.folder}/log)", READY_SECONDS, processes.check, every=0.1
         )
@@ -148,14 +148,6 @@ class Node:
         }
 
 
-def pause_image() -> Path:
-    """OCI archive of the image that holds a pod's namespaces."""
-    from tests.cluster import images  # noqa: PLC0415 - only real nodes need images
-
-    path: Path = images.ensure("pause")
-    return path
-
-
 def image_name(archive: Path) -> str:
     """Full name of the image in an OCI archive."""
     with tarfile.open(archive) as tar:
@@ -202,7 +194,7 @@ def _cni(pods: str) -> dict[str, Any]:
     return {"cniVersion": "1.0.0", "name": "bridge", "plugins": [bridge, portmap]}
 
 
-def _containerd(pause: str) -> str:
+def _containerd(sandbox: str) -> str:
     cri = 'plugins."io.containerd.grpc.v1.cri"'
     return f"""version = 2
 root = "/var/lib/containerd"
@@ -210,7 +202,7 @@ state = "/run/containerd"
 [grpc]
   address = "/run/containerd/containerd.sock"
 [{cri}]
-  sandbox_image = "{pause}"
+  sandbox_image = "{sandbox}"
   # without CAP_SYS_RESOURCE no sandbox would start: its score cannot be lowered
   restrict_oom_score_adj = true
 [{cri}.containerd.runtimes.runc]
