@@ -191,6 +191,7 @@ Volume = Annotated[
             "type": "object",
             "description": "A volume of the pod: a name, and one source as in a Pod.",
             "required": ["name"],
+            "minProperties": 2,
             "maxProperties": 2,
             "x-kubernetes-preserve-unknown-fields": True,
             "properties": {

@@ -1,0 +1,193 @@
+"""The verdict of the API server on a resource, without an API server.
+
+Walks the schema of the CRD as the API server does: unknown fields, types and bounds, defaults, then the rules. The
+messages are the API server's own (k8s.io/apiextensions-apiserver and k8s.io/kube-openapi 1.36), so that a person reads the
+same words before and after ``kubectl apply``.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pantala.api import crd
+from pantala.api.rules import Rule, all_rules
+
+Schema = Mapping[str, Any]
+
+NOT_CHECKED = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation"
+"""What the API server adds when the shape is so wrong that the rules cannot be asked."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a resource."""
+
+    path: str
+    """Path of the field, such as ``spec.versions[0].uri``; empty for the resource as a whole."""
+    message: str
+    """What is wrong with it."""
+    blocks: bool = False
+    """Whether the rules cannot be asked any more."""
+
+    @property
+    def line(self) -> str:
+        """The path and the message, as a line."""
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+def check(obj: Mapping[str, Any]) -> list[Problem]:
+    """Everything that is wrong with a resource; fields that do not exist are wrong, as they would have no effect."""
+    schema = _schema()
+    problems = [*_unknown(obj, schema, "")]
+    stored = deepcopy(dict(obj))
+    _fill(stored, schema)
+    wrong = [*_shape(stored, schema, "")]
+    if not any(problem.blocks for problem in wrong):
+        wrong += _broken(stored, schema, "")
+    return problems + wrong
+
+
+@cache
+def _schema() -> Schema:
+    return crd.schema()
+
+
+@cache
+def _rule(cel: str, message: str) -> Rule:
+    (rule,) = [rule for rule in all_rules() if (rule.cel, rule.message) == (cel, message)]
+    return rule
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _children(value: Any, schema: Schema, path: str) -> Iterator[tuple[Any, Schema, str]]:
+    """The parts of a value that have a schema of their own, with their paths."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            if inner := schema.get("properties", {}).get(name):
+                yield part, inner, _below(path, name)
+            elif inner := schema.get("additionalProperties"):
+                yield part, inner, _below(path, str(name))
+    elif isinstance(value, list) and "items" in schema:
+        for index, part in enumerate(value):
+            yield part, schema["items"], f"{path}[{index}]"
+
+
+def _unknown(value: Any, schema: Schema, path: str) -> Iterator[Problem]:
+    """Fields that the schema does not have: the API server drops them in silence, or warns."""
+    properties = schema.get("properties")
+    open_ended = "additionalProperties" in schema or schema.get("x-kubernetes-preserve-unknown-fields")
+    if isinstance(value, Mapping) and properties and not open_ended:
+        for name in value:
+            if name not in properties:
+                near = difflib.get_close_matches(str(name), properties, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(properties))}"
+                yield Problem(_below(path, str(name)), f"unknown field: {hint}")
+    if path != "metadata":
+        for part, inner, below in _children(value, schema, path):
+            yield from _unknown(part, inner, below)
+
+
+def _fill(value: Any, schema: Schema) -> None:
+    """Write the defaults into a value, as the API server does before it checks."""
+    if isinstance(value, dict):
+        for name, inner in schema.get("properties", {}).items():
+            if name in value and value[name] is None:
+                del value[name]  # null in a field that is not nullable means absent
+            if name not in value and "default" in inner:
+                value[name] = deepcopy(inner["default"])
+    for part, inner, _ in _children(value, schema, ""):
+        _fill(part, inner)
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "boolean": (bool,),
+    "object": (Mapping,),
+    "array": (list,),
+}
+
+
+def _shape(value: Any, schema: Schema, path: str) -> Iterator[Problem]:
+    """What the schema alone says about a value and its parts."""
+    wanted = (schema["type"],) if "type" in schema else ("integer", "string")
+    if not isinstance(value, tuple(kind for name in wanted for kind in _TYPES[name])) or (
+        isinstance(value, bool) and "boolean" not in wanted
+    ):
+        kind = next((name for name, kinds in _TYPES.items() if isinstance(value, kinds)), "number")
+        kind = "boolean" if isinstance(value, bool) else kind
+        yield Problem(path, f'{path} in body must be of type {",".join(wanted)}: "{kind}"', blocks=True)
+        return
+    if isinstance(value, str):
+        yield from _text(value, schema, path)
+    elif isinstance(value, int):
+        yield from _number(value, schema, path)
+    else:
+        yield from _collection(value, schema, path)
+    for part, inner, below in _children(value, schema, path):
+        yield from _shape(part, inner, below)
+
+
+def _text(value: str, schema: Schema, path: str) -> Iterator[Problem]:
+    if "enum" in schema and value not in schema["enum"]:
+        supported = ", ".join(f'"{name}"' for name in sorted(schema["enum"]))
+        yield Problem(path, f'Unsupported value: "{value}": supported values: {supported}', blocks=True)
+    if len(value) > schema.get("maxLength", len(value)):
+        yield Problem(path, f"Too long: may not be more than {schema['maxLength']} bytes", blocks=True)
+    if len(value) < schema.get("minLength", 0):
+        yield Problem(path, f"{path} in body should be at least {schema['minLength']} chars long")
+    if "pattern" in schema and not re.search(re.sub(r"\$$", r"\\Z", schema["pattern"]), value):
+        yield Problem(path, f"{path} in body should match '{schema['pattern']}'")
+
+
+def _number(value: int, schema: Schema, path: str) -> Iterator[Problem]:
+    if value < schema.get("minimum", value):
+        yield Problem(path, f"{path} in body should be greater than or equal to {schema['minimum']}")
+    if value > schema.get("maximum", value):
+        yield Problem(path, f"{path} in body should be less than or equal to {schema['maximum']}")
+
+
+def _collection(value: Any, schema: Schema, path: str) -> Iterator[Problem]:
+    """Bounds of a map or a list, required fields, and keys of a list that appear twice."""
+    noun, most, least = (
+        ("items", "maxItems", "minItems")
+        if isinstance(value, list)
+        else ("properties", "maxProperties", "minProperties")
+    )
+    if len(value) > schema.get(most, len(value)):
+        yield Problem(path, f"Too many: {len(value)}: must have at most {schema[most]} items", blocks=True)
+    if len(value) < schema.get(least, 0):
+        yield Problem(path, f"{path} in body should have at least {schema[least]} {noun}")
+    if isinstance(value, Mapping):
+        for name in schema.get("required", ()):
+            if name not in value:
+                yield Problem(_below(path, name), "Required value", blocks=True)
+    elif keys := schema.get("x-kubernetes-list-map-keys"):
+        seen = []
+        for index, item in enumerate(value):
+            key = {name: item.get(name) for name in keys} if isinstance(item, Mapping) else {}
+            if key and key in seen:
+                yield Problem(f"{path}[{index}]", f"Duplicate value: {json.dumps(key, separators=(',', ':'))}")
+            seen.append(key)
+
+
+def _broken(value: Any, schema: Schema, path: str) -> Iterator[Problem]:
+    """Rules that do not hold. A rule that cannot read a malformed value is left out: that value is a problem already."""
+    for entry in schema.get("x-kubernetes-validations", ()):
+        rule = _rule(entry["rule"], entry["message"])
+        try:
+            holds = rule.holds(value)
+        except (ValueError, KeyError, TypeError):
+            continue
+        if not holds:
+            yield Problem((path + rule.field).lstrip("."), rule.message)
+    for part, inner, below in _children(value, schema, path):
+        yield from _broken(part, inner, below)
