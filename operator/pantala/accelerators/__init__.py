@@ -1,1 +1,1 @@
-"""TODO."""
+"""One module per vendor of GPUs and of shares of them."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Horizontal pod autoscalers."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Services, and later one module per mesh API."""

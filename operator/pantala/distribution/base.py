@@ -1,0 +1,14 @@
+"""What every mode of distribution offers."""
+
+from typing import Protocol
+
+from pantala.api.resolve import ResolvedVersion
+from pantala.manifest.types import FetchRoute
+
+
+class Distribution(Protocol):
+    """A way for weights to reach a node. Pure; the bytes move in the fetcher."""
+
+    def route(self, version: ResolvedVersion) -> FetchRoute:
+        """What the fetch container needs to bring the weights of this version this way."""
+        ...

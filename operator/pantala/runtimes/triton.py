@@ -1,0 +1,121 @@
+"""NVIDIA Triton Inference Server.
+
+Sources: `tritonserver --help` of 2.51, the protocol extensions in its documentation, and the real server in the tests.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from pantala.api import durations
+from pantala.api.resolve import ResolvedVersion
+from pantala.manifest.types import Manifest, PodParts, Port, ServerParts
+from pantala.runtimes import container as common
+from pantala.runtimes.images import TRITON
+from pantala.runtimes.render import render
+
+PORTS = (Port("http", 8000), Port("grpc", 8001, "grpc"), Port("metrics", 8002))
+"""Triton's own defaults."""
+
+PROTECTED = frozenset(
+    {
+        "allow-grpc",
+        "allow-http",
+        "allow-metrics",
+        "exit-on-error",
+        "exit-timeout-secs",
+        "grpc-address",
+        "grpc-port",
+        "http-address",
+        "http-port",
+        "load-model",
+        "metrics-address",
+        "metrics-port",
+        "model-control-mode",
+        "model-repository",
+        "model-store",
+        "strict-readiness",
+    }
+)
+"""Flags that `runtime.config` may not set: the operator sets them, or relies on their defaults."""
+
+SHARED_MEMORY = "1Gi"
+"""Bound of /dev/shm, through which the python backend passes every tensor; the 64 MiB of a container are soon full. It
+is counted in the memory limit only as far as it is used."""
+
+
+class Triton:
+    """The server for many frameworks: a folder per model, loaded at the start, gone if it cannot be."""
+
+    name = "triton"
+    default_image: str | None = TRITON
+
+    def server(self, version: ResolvedVersion, image: str) -> ServerParts:
+        """The server's part of a pod that serves exactly this version."""
+        drain = common.drain_seconds(version)
+        probes = common.probes(
+            version,
+            model=common.http_get(f"/v2/models/{version.model_name}/ready"),
+            server=common.http_get("/v2/health/live"),
+        )
+        return ServerParts(
+            container=common.container(
+                version,
+                image,
+                ports=PORTS,
+                probes=probes,
+                args=(*_arguments(drain), *_settings(version)),
+                # Backends cache below the home folder, which is read-only in the image.
+                env=({"name": "HOME", "value": common.SCRATCH},),
+            ),
+            ports=PORTS,
+            layout="triton",
+            metrics_port=8002,
+            files={"config.pbtxt": config(version)},
+            parts=_parts(version),
+            drain_seconds=drain,
+        )
+
+
+def _arguments(drain: int) -> tuple[str, ...]:
+    return (
+        # Beside the image's entrypoint, not in place of it: NVIDIA's sets up CUDA's forward compatibility.
+        "tritonserver",
+        f"--model-repository={common.MODELS}",
+        # Everything in the repository, which holds this model and nothing else, is loaded once. `explicit` would let
+        # whoever reaches the port unload the model; `poll` would load half-written files.
+        "--model-control-mode=none",
+        # A model that cannot be loaded ends the process, with the reason in the last lines of the log.
+        "--exit-on-error=true",
+        "--strict-readiness=true",
+        f"--exit-timeout-secs={drain}",
+        "--http-port=8000",
+        "--grpc-port=8001",
+        "--metrics-port=8002",
+    )
+
+
+def _settings(version: ResolvedVersion) -> list[str]:
+    """The native settings as flags, in the order of their names so that equal settings give equal pods."""
+    return [f"--{name}={value}" for name, value in sorted((version.runtime.config or {}).items())]
+
+
+def _parts(version: ResolvedVersion) -> PodParts:
+    parts = common.scratch()
+    if common.mounted_by_user(version, "/dev/shm"):  # noqa: S108 - a path in the container
+        return parts
+    volume: Manifest = {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": SHARED_MEMORY}}
+    mount: Manifest = {"name": "shm", "mountPath": "/dev/shm"}  # noqa: S108 - a path in the container
+    return replace(parts, volumes=(*parts.volumes, volume), mounts=(*parts.mounts, mount))
+
+
+def config(version: ResolvedVersion) -> str:
+    """The `config.pbtxt` of a model whose store has none; Triton completes it from the model itself."""
+    batching = version.runtime.batching
+    delay = durations.parse(batching.max_delay) if batching and batching.max_delay else None
+    return render(
+        "config.pbtxt.j2",
+        name=version.model_name,
+        max_batch_size=batching.max_size if batching else None,
+        max_delay_microseconds=None if delay is None else delay // timedelta(microseconds=1),
+        instances=version.runtime.workers,
+    )
