@@ -45,12 +45,18 @@ class Config:
     env: Mapping[str, str] = field(default_factory=dict)
     user: str = ""
     path: str = _PATH
+    workdir: str = "/"
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def document(self, layers: Sequence[Blob]) -> bytes:
         """Return the image configuration, without times, so that equal layers give an equal image."""
         env = [f"PATH={self.path}", *(f"{key}={value}" for key, value in sorted(self.env.items()))]
-        config = {"Env": env, "Entrypoint": list(self.entrypoint), "Cmd": list(self.command)}
+        config = {
+            "Env": env,
+            "Entrypoint": list(self.entrypoint),
+            "Cmd": list(self.command),
+            "WorkingDir": self.workdir,
+        }
         if self.user:
             config["User"] = self.user
         if self.labels:
