@@ -126,7 +126,8 @@ _SERVER = (
     ),
     Rule(
         "Runtime",
-        "duration(self.startupTimeout) >= duration('10s') && duration(self.startupTimeout) <= duration('24h')",
+        f"!self.startupTimeout.matches('{durations.PATTERN}')"
+        " || (duration(self.startupTimeout) >= duration('10s') && duration(self.startupTimeout) <= duration('24h'))",
         lambda it: SHORTEST_START <= durations.parse(it["startupTimeout"]) <= LONGEST_START,
         "startupTimeout must lie between 10s and 24h: a server needs some seconds to load a model",
         ".startupTimeout",
@@ -140,7 +141,7 @@ _SERVER = (
     ),
     Rule(
         "Batching",
-        "!has(self.maxDelay) || duration(self.maxDelay) <= duration('1m')",
+        f"!has(self.maxDelay) || !self.maxDelay.matches('{durations.PATTERN}') || duration(self.maxDelay) <= duration('1m')",
         lambda it: "maxDelay" not in it or durations.parse(it["maxDelay"]) <= LONGEST_DELAY,
         "maxDelay must be at most 1m: every request waits that long for others",
         ".maxDelay",
@@ -198,6 +199,7 @@ _POD = (
     Rule(
         "Resources",
         "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits)"
+        " || !isQuantity(string(self.requests[k])) || !isQuantity(string(self.limits[k]))"
         " || quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",
         _within_limits,
         "requests must not exceed limits: lower the request or raise the limit of the same resource",

@@ -52,7 +52,8 @@ def _archives(spec: Node) -> bool:
 
 def _grpc_answers(spec: Node) -> bool:
     return "grpc" not in spec.get("expose", {}).get("nodePort", {}) or any(
-        runtime["name"] != "custom" or "grpcPort" in runtime.get("custom", {}) for _, runtime in _runtimes(spec)
+        runtime["name"] != "custom" or "grpcPort" in runtime.get("custom", {"grpcPort": 0})
+        for _, runtime in _runtimes(spec)
     )
 
 
@@ -74,6 +75,8 @@ def _effective(block: str, condition: str) -> str:
 
 _CPU = "(has(@.requests) && 'cpu' in @.requests) || (has(@.limits) && 'cpu' in @.limits)"
 
+_GRPC = "@.name != 'custom' || !has(@.custom) || has(@.custom.grpcPort)"
+
 _ROOT = (
     Rule(
         "InferenceModel",
@@ -87,8 +90,8 @@ _ROOT = (
 _SPEC = (
     Rule(
         "Spec",
-        "has(self.traffic) || self.versions.size() == 1",
-        lambda it: "traffic" in it or len(it["versions"]) == 1,
+        "has(self.traffic) || self.versions.size() <= 1",
+        lambda it: "traffic" in it or len(it["versions"]) <= 1,
         "traffic.target is required with more than one version: name the version that gets the traffic",
         ".traffic",
     ),
@@ -136,9 +139,7 @@ _SPEC = (
     Rule(
         "Spec",
         "!has(self.expose) || !has(self.expose.nodePort) || !has(self.expose.nodePort.grpc)"
-        " || (self.runtime.name != 'custom' || (has(self.runtime.custom) && has(self.runtime.custom.grpcPort)))"
-        " || self.versions.exists(v, has(v.runtime) && (v.runtime.name != 'custom'"
-        " || (has(v.runtime.custom) && has(v.runtime.custom.grpcPort))))",
+        f" || self.versions.exists(v, has(v.runtime) ? ({_GRPC.replace('@', 'v.runtime')}) : ({_GRPC.replace('@', 'self.runtime')}))",
         _grpc_answers,
         "expose.nodePort.grpc has no effect: the custom runtime has no gRPC port; set runtime.custom.grpcPort, or remove it",
         ".expose.nodePort.grpc",
