@@ -1,7 +1,9 @@
 """A running cluster as tests and the demo see it."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -211,14 +213,12 @@ def stop(name: str) -> bool:
     deadline = time.monotonic() + _STOP_SECONDS
     if cleanup.is_alive(paths) and paths.pids.exists():
         supervisor = int(paths.pids.read_text().split(" ", 1)[0])
-        try:
-            os.kill(supervisor, 15)
-        except ProcessLookupError:
-            pass
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(supervisor, signal.SIGTERM)
         while cleanup.is_alive(paths):
             if time.monotonic() > deadline:
                 say(f"cluster {name}: its supervisor {supervisor} does not end; killing it")
-                os.kill(supervisor, 9)
+                os.kill(supervisor, signal.SIGKILL)
                 break
             time.sleep(0.05)
     with cleanup.registry_lock():

@@ -1,12 +1,12 @@
 """Simulated nodes: pods on them become Ready without a process. For counts and speed; they prove nothing about traffic."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tests.cluster import build
+from tests.cluster.errors import ClusterError
 from tests.cluster.process import Processes
 from tests.cluster.spec import ClusterSpec, Paths
 
@@ -23,14 +23,13 @@ _MARK = {"kwok.x-k8s.io/node": "fake"}
 
 
 def start(spec: ClusterSpec, paths: Paths, processes: Processes) -> None:
-    """Start kwok and create the nodes."""
+    """Start kwok, create the nodes and wait until they are Ready."""
     program = build.ensure(build.KWOK)["kwok"]
     stages = paths.root / "kwok.yaml"
     stages.write_text("\n---\n".join((program.parent / "stage" / name).read_text() for name in _STAGES))
     nodes = paths.root / "kwok-nodes.json"
     nodes.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": node_objects(spec)}))
-    kubectl = str(build.ensure(["kubectl"])["kubectl"])
-    run(kubectl, paths.kubeconfig, nodes)
+    _kubectl(paths, "create", "-f", str(nodes))
     flags = [
         f"--kubeconfig={paths.kubeconfig}",
         f"--config={stages}",
@@ -41,18 +40,16 @@ def start(spec: ClusterSpec, paths: Paths, processes: Processes) -> None:
         "--server-address=",
     ]
     processes.start("kwok", [str(program), *flags])
+    _kubectl(paths, "wait", "--for=condition=Ready", "nodes", "--selector=type=kwok", "--timeout=60s")
+    if spec.scale:  # the controller that removes the taint of a new node is off
+        _kubectl(paths, "taint", "nodes", "--selector=type=kwok", "node.kubernetes.io/not-ready:NoSchedule-")
 
 
-def run(kubectl: str, kubeconfig: Path, file: Path) -> None:
-    """Create the objects of a file."""
-    import subprocess  # noqa: PLC0415
-
-    from tests.cluster.errors import ClusterError  # noqa: PLC0415
-
-    command = [kubectl, f"--kubeconfig={kubeconfig}", "create", "-f", str(file)]
+def _kubectl(paths: Paths, *arguments: str) -> None:
+    command = [str(build.ensure(["kubectl"])["kubectl"]), f"--kubeconfig={paths.kubeconfig}", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ClusterError(f"creating KWOK nodes: {done.stderr.strip()}")
+        raise ClusterError(f"KWOK nodes: {done.stderr.strip()}")
 
 
 def node_objects(spec: ClusterSpec) -> list[dict[str, Any]]:
@@ -72,12 +69,7 @@ def node_objects(spec: ClusterSpec) -> list[dict[str, Any]]:
                     "type": "kwok",
                 },
             },
-            "status": {"capacity": room, "allocatable": room, "nodeInfo": {"operatingSystem": "linux"}},
+            "status": {"capacity": room, "allocatable": room},
         }
         for index in range(spec.kwok)
     ]
-
-
-def stages_text(program: Path) -> list[dict[str, Any]]:
-    """The stages beside a built kwok, parsed; for tests."""
-    return [yaml.safe_load((program.parent / "stage" / name).read_text()) for name in _STAGES]

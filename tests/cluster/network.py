@@ -1,7 +1,7 @@
-"""The network of a cluster with real nodes: a switch in a network namespace of its own.
+r"""The network of a cluster with real nodes: a switch in a network namespace of its own.
 
     this machine  pnN 10.200.N.1 ---- [ bridge in the switch's namespace ] ---- eth0 10.200.N.2  node 0
-                                                                     \\---- eth0 10.200.N.3  node 1
+                                                                     \---- eth0 10.200.N.3  node 1
 
 Every link ends in a namespace that dies with its process, so a crash leaves no interface; the machine's own iptables,
 forwarding and bridges are not touched. The number N is whatever link name is still free: making the link claims it.

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -123,8 +124,6 @@ class Supervisor:
                 self._paths.problem.write_text(f"ended: {', '.join(dead)}; see {self._paths.log}\n")
 
     def _keep_logs(self, target: Path) -> None:
-        import shutil  # noqa: PLC0415
-
         shutil.copytree(self._paths.log, target / self._spec.name, dirs_exist_ok=True)
 
 
