@@ -24,30 +24,30 @@ TORCHSERVE_CONFIG = (
 )
 """Keys of config.properties (https://pytorch.org/serve/configuration.html)."""
 
-TRITON_CONFIG = ("name", "max_batch_size", "dynamic_batching", "instance_group", "version_policy")
-"""Fields of config.pbtxt (Triton's model configuration)."""
-
-TRITON_ARGS = (
-    "--model-repository",
-    "--model-store",
-    "--model-control-mode",
-    "--load-model",
-    "--allow-http",
-    "--allow-grpc",
-    "--allow-metrics",
-    "--http-address",
-    "--http-port",
-    "--grpc-address",
-    "--grpc-port",
-    "--metrics-address",
-    "--metrics-port",
+TRITON_FLAGS = (
+    "allow-grpc",
+    "allow-http",
+    "allow-metrics",
+    "exit-on-error",
+    "exit-timeout-secs",
+    "grpc-address",
+    "grpc-port",
+    "http-address",
+    "http-port",
+    "load-model",
+    "metrics-address",
+    "metrics-port",
+    "model-control-mode",
+    "model-repository",
+    "model-store",
+    "strict-readiness",
 )
-"""Flags of tritonserver."""
+"""Flags of tritonserver, without the dashes (`tritonserver --help`)."""
 
-TORCHSERVE_ARGS = ("--ts-config", "--model-store", "--models", "--start", "--stop", "--foreground", "--ncs")
-"""Flags of torchserve."""
+TORCHSERVE_FLAGS = ("foreground", "model-store", "models", "ncs", "start", "stop", "ts-config")
+"""Flags of torchserve, without the dashes."""
 
-VOLUMES = ("models", "config", "tmp")
+VOLUMES = ("models", "config", "tmp", "source")
 """Volumes of the pod."""
 PATHS = ("/models", "/etc/pantala", "/tmp")  # noqa: S108 - paths inside of the pod
 """Folders of the container where the operator's volumes are mounted."""

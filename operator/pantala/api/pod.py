@@ -197,7 +197,7 @@ Volume = Annotated[
             "properties": {
                 "name": {
                     "type": "string",
-                    "description": "Name of the volume; `volumeMounts` refers to it. models, config and tmp are the operator's own. Required.",
+                    "description": "Name of the volume; `volumeMounts` refers to it. models, config, tmp and source are the operator's own. Required.",
                     "minLength": 1,
                     "maxLength": 63,
                     "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",

@@ -18,7 +18,7 @@ def _cel(names: tuple[str, ...]) -> str:
 
 def _flags(names: tuple[str, ...]) -> str:
     """A pattern for command line flags, alone or with ``=value``."""
-    return "^(" + "|".join(names) + ")(=|$)"
+    return "^--(" + "|".join(names) + ")(=|$)"
 
 
 def _no_flags(block: Node, runtime: str, names: tuple[str, ...]) -> bool:
@@ -99,28 +99,28 @@ _SERVER = (
     ),
     Rule(
         "Runtime",
-        f"!has(self.config) || self.name != 'triton' || !{_cel(owned.TRITON_CONFIG)}.exists(k, k in self.config)",
-        lambda it: _no_keys(it, "triton", owned.TRITON_CONFIG),
-        "config holds a field that the operator sets for Triton itself: use modelName, batching or workers ("
-        + ", ".join(owned.TRITON_CONFIG)
+        f"!has(self.config) || self.name != 'triton' || !{_cel(owned.TRITON_FLAGS)}.exists(k, k in self.config)",
+        lambda it: _no_keys(it, "triton", owned.TRITON_FLAGS),
+        "config holds a flag that the operator sets for Triton itself: remove it ("
+        + ", ".join(owned.TRITON_FLAGS)
         + " are not free)",
         ".config",
     ),
     Rule(
         "Runtime",
-        f"!has(self.args) || self.name != 'triton' || !self.args.exists(a, a.matches('{_flags(owned.TRITON_ARGS)}'))",
-        lambda it: _no_flags(it, "triton", owned.TRITON_ARGS),
+        f"!has(self.args) || self.name != 'triton' || !self.args.exists(a, a.matches('{_flags(owned.TRITON_FLAGS)}'))",
+        lambda it: _no_flags(it, "triton", owned.TRITON_FLAGS),
         "args holds a flag that the operator sets for Triton itself: remove it ("
-        + ", ".join(owned.TRITON_ARGS)
+        + ", ".join(owned.TRITON_FLAGS)
         + " are not free)",
         ".args",
     ),
     Rule(
         "Runtime",
-        f"!has(self.args) || self.name != 'torchserve' || !self.args.exists(a, a.matches('{_flags(owned.TORCHSERVE_ARGS)}'))",
-        lambda it: _no_flags(it, "torchserve", owned.TORCHSERVE_ARGS),
+        f"!has(self.args) || self.name != 'torchserve' || !self.args.exists(a, a.matches('{_flags(owned.TORCHSERVE_FLAGS)}'))",
+        lambda it: _no_flags(it, "torchserve", owned.TORCHSERVE_FLAGS),
         "args holds a flag that the operator sets for TorchServe itself: remove it ("
-        + ", ".join(owned.TORCHSERVE_ARGS)
+        + ", ".join(owned.TORCHSERVE_FLAGS)
         + " are not free)",
         ".args",
     ),
@@ -225,7 +225,7 @@ _POD = (
         "TemplatePodSpec",
         f"!has(self.volumes) || !self.volumes.exists(v, v.name in {_cel(owned.VOLUMES)})",
         lambda it: not _names(it, "volumes") & set(owned.VOLUMES),
-        "volumes named models, config and tmp are the operator's: use another name",
+        "volumes named models, config, tmp and source are the operator's: use another name",
         ".volumes",
     ),
     Rule(

@@ -9,15 +9,25 @@ NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """Pattern of the names of Services (DNS-1035)."""
 DIGEST = "^sha256:[0-9a-f]{64}$"
 """Pattern of a checksum."""
+BUCKET = "^s3://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](/|$)"
+"""Beginning of an S3 URI."""
+CLAIM = "^pvc://[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(/|$)"
+"""Beginning of the URI of a claim."""
+CLIMBS = r"[[:cntrl:]\\x5c]|[^:/]//|/[.]{1,2}(/|$)"
+"""What a plain path does not hold (5c is the backslash; twice escaped for CEL)."""
 ENDPOINT = "^https?://[^/@?#[:space:]]+/?$"
 """Pattern of the URL of an S3 service: no path, no credentials."""
+ARCHIVE = "([.]mar|/|/index[.]json)$"
+"""A TorchServe archive, or a folder that may hold one."""
 FOREIGN = "[.](pt|pth|onnx|zip|tar|gz|tgz|safetensors|bin|pb|h5|plan|gguf)$"
 """Files that are certainly no TorchServe archive."""
 
 
 def _search(pattern: str, text: str) -> bool:
-    """Match as CEL does (RE2): ``$`` is the end of the text, and classes are POSIX's."""
-    return re.search(re.sub(r"\$$", r"\\Z", pattern).replace("[:space:]", r"\s"), text) is not None
+    """Match as CEL does (RE2): ``$`` is the end of the text, classes are POSIX's, a backslash is escaped for CEL."""
+    for ours, pythons in (("[:space:]", r"\s"), ("[:cntrl:]", r"\x00-\x1f\x7f"), (r"\\", "\\"), ("$", r"\Z")):
+        pattern = pattern.replace(ours, pythons)
+    return re.search(pattern, text) is not None
 
 
 def _inheriting(spec: Node, block: str) -> Iterator[Node]:
@@ -26,8 +36,8 @@ def _inheriting(spec: Node, block: str) -> Iterator[Node]:
 
 
 def _shared_serves(spec: Node, field: str, *prefixes: str) -> bool:
-    """Whether a field of the shared storage has an effect on some version."""
-    return field not in spec.get("storage", {}) or any(
+    """Whether a field of the shared storage has an effect on all versions that use it."""
+    return field not in spec.get("storage", {}) or all(
         version["uri"].startswith(prefixes) for version in _inheriting(spec, "storage")
     )
 
@@ -44,7 +54,7 @@ def _runtimes(spec: Node) -> Iterator[tuple[Node, Node]]:
 
 def _archives(spec: Node) -> bool:
     return all(
-        _search("[.]mar([?]|$)", version["uri"]) or not _search("^https?://|" + FOREIGN, version["uri"])
+        _search(ARCHIVE, version["uri"]) or not _search("^https?://|" + FOREIGN, version["uri"])
         for version, runtime in _runtimes(spec)
         if runtime["name"] == "torchserve"
     )
@@ -106,9 +116,9 @@ _SPEC = (
         Rule(
             "Spec",
             f"!has(self.storage) || !has(self.storage.{field})"
-            " || self.versions.exists(v, !has(v.storage) && v.uri.startsWith('s3://'))",
+            " || self.versions.all(v, has(v.storage) || v.uri.startsWith('s3://'))",
             lambda it, field=field: _shared_serves(it, field, "s3://"),  # type: ignore[misc]
-            f"storage.{field} has no effect: it is for s3:// URIs, and no version without a storage of its own has one; remove it",
+            f"storage.{field} has no effect on a version whose uri is not s3://: remove it, or give that version a storage of its own",
             f".storage.{field}",
         )
         for field in ("endpoint", "region")
@@ -116,9 +126,9 @@ _SPEC = (
     Rule(
         "Spec",
         "!has(self.storage) || !has(self.storage.secretRef)"
-        " || self.versions.exists(v, !has(v.storage) && !v.uri.startsWith('pvc://'))",
+        " || self.versions.all(v, has(v.storage) || !v.uri.startsWith('pvc://'))",
         lambda it: _shared_serves(it, "secretRef", "s3://", "http"),
-        "storage.secretRef has no effect: a pvc:// URI needs no keys, and no version without a storage of its own has another; remove it",
+        "storage.secretRef has no effect on a version whose uri is pvc://, which needs no keys: remove it, or give that version a storage of its own",
         ".storage.secretRef",
     ),
     Rule(
@@ -131,9 +141,9 @@ _SPEC = (
     Rule(
         "Spec",
         "self.versions.all(v, (has(v.runtime) ? v.runtime.name : self.runtime.name) != 'torchserve'"
-        f" || v.uri.matches('[.]mar([?]|$)') || !v.uri.matches('^https?://|{FOREIGN}'))",
+        f" || v.uri.matches('{ARCHIVE}') || !v.uri.matches('^https?://|{FOREIGN}'))",
         _archives,
-        "versions holds a URI that TorchServe cannot load: write that of one .mar file, or of a folder with one on s3:// or pvc://",
+        "versions holds a URI that TorchServe cannot load: write that of one .mar file, or of a folder that holds one (with / at its end on a web server)",
         ".versions",
     ),
     Rule(
@@ -200,23 +210,23 @@ _VERSION = (
     ),
     Rule(
         "Version",
-        "!self.uri.startsWith('s3://') || self.uri.matches('^s3://[^/]+/.')",
-        lambda it: not it["uri"].startswith("s3://") or _search("^s3://[^/]+/.", it["uri"]),
-        "uri must name a bucket and a path in it: write s3://BUCKET/PATH",
+        f"!self.uri.startsWith('s3://') || self.uri.matches('{BUCKET}')",
+        lambda it: not it["uri"].startswith("s3://") or _search(BUCKET, it["uri"]),
+        "uri must name a bucket of 3 to 63 characters, and the path in it: write s3://BUCKET/PATH",
         ".uri",
     ),
     Rule(
         "Version",
-        "!self.uri.startsWith('pvc://') || self.uri.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/.')",
-        lambda it: not it["uri"].startswith("pvc://") or _search("^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/.", it["uri"]),
-        "uri must name a claim and a path in it: write pvc://CLAIM/PATH",
+        f"!self.uri.startsWith('pvc://') || self.uri.matches('{CLAIM}')",
+        lambda it: not it["uri"].startswith("pvc://") or _search(CLAIM, it["uri"]),
+        "uri must name a claim, and the path in it: write pvc://CLAIM/PATH",
         ".uri",
     ),
     Rule(
         "Version",
-        "!self.uri.startsWith('http') || !self.uri.endsWith('/')",
-        lambda it: not (it["uri"].startswith("http") and it["uri"].endswith("/")),
-        "uri must name one file: a web server lists no folders; write https://HOST/FILE",
+        "!self.uri.startsWith('http') || self.uri.matches('^https?://[^/?#]+/[^?#]*$')",
+        lambda it: not it["uri"].startswith("http") or _search("^https?://[^/?#]+/[^?#]*$", it["uri"]),
+        "uri must name a host and a path without ? and #: write https://HOST/FILE; signed links expire, use storage.secretRef",
         ".uri",
     ),
     Rule(
@@ -228,9 +238,9 @@ _VERSION = (
     ),
     Rule(
         "Version",
-        "!self.uri.matches('[[:space:]]|/[.][.](/|$)')",
-        lambda it: not _search("[[:space:]]|/[.][.](/|$)", it["uri"]),
-        "uri must hold no space and no .. segment: write the plain path",
+        f"!self.uri.matches('{CLIMBS}')",
+        lambda it: not _search(CLIMBS, it["uri"]),
+        "uri must hold no empty part, no . or .. part, no backslash and no control character: write the plain path",
         ".uri",
     ),
     Rule(
@@ -245,7 +255,7 @@ _VERSION = (
             "Version",
             f"!has(self.storage) || !has(self.storage.{field}) || self.uri.startsWith('s3://')",
             lambda it, field=field: _serves(it, field, "s3://"),  # type: ignore[misc]
-            f"storage.{field} has no effect: it is for s3:// URIs; remove it",
+            f"storage.{field} has no effect, as the uri of the version is not s3://: remove it",
             f".storage.{field}",
         )
         for field in ("endpoint", "region")
@@ -254,7 +264,7 @@ _VERSION = (
         "Version",
         "!has(self.storage) || !has(self.storage.secretRef) || !self.uri.startsWith('pvc://')",
         lambda it: _serves(it, "secretRef", "s3://", "http"),
-        "storage.secretRef has no effect: a pvc:// URI needs no keys; remove it",
+        "storage.secretRef has no effect, as the uri of the version is pvc://, which needs no keys: remove it",
         ".storage.secretRef",
     ),
 )

@@ -63,7 +63,7 @@ class Runtime(Block):
     config: Annotated[dict[str, Annotated[str, Field(max_length=2048)]], Field(max_length=64)] | None = Field(
         default=None, examples=[{"default_response_timeout": "300"}]
     )
-    """Native settings of the server by name: lines of config.properties for torchserve, fields of config.pbtxt for triton. Names that the operator sets itself are rejected. Default: none."""
+    """Native settings of the server by name: lines of config.properties for torchserve, flags of tritonserver, without the dashes, for triton. Names that the operator sets itself are rejected. Default: none."""
     startup_timeout: Duration = Field(default="30m", examples=["30m"])
     """How long a replica may take from its start to ready, a duration: the deadline of the startup probe and of the Deployment's progress."""
     custom: Custom | None = None
