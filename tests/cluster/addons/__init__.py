@@ -1,0 +1,1 @@
+"""What clusters of customers have besides Kubernetes: an object store, Prometheus; and models to serve."""
