@@ -30,6 +30,8 @@ class RemoteFile:
     """The store's etag, or what comes nearest (`mtime:...`)."""
     if_match: str | None
     """What to send as If-Match, if the etag is a strong one."""
+    version: str = ""
+    """What must be the same afterwards if the bytes are those of one object: size and etag as the store tells them."""
     sha256: str | None = None
     """Promised by an index file."""
 
@@ -132,14 +134,8 @@ async def _from_index(store: Store, retry: Retry) -> Listing:
         raise FetchError(FetchFailure.INVALID, f"{subject} has {head.size} bytes, an index has at most {MAX_INDEX}")
     text = await retry.call(subject, lambda: store.operator.read(store.path))
     base = store.path.removesuffix("index.json")
-    files = []
     try:
-        for entry in json.loads(text)["files"]:
-            path, size, sha256 = str(entry["path"]), entry["size"], entry.get("sha256")
-            if not isinstance(size, int) or size < 0 or not (sha256 is None or _is_sha256(sha256)):
-                raise ValueError(path)
-            _refuse_climbing(path, store)
-            files.append((path, size, sha256))
+        files = [_index_entry(entry) for entry in json.loads(text)["files"]]
     except (ValueError, KeyError, TypeError, AttributeError):
         message = f'{subject} is no index; write {{"files": [{{"path": "model.onnx", "size": 1, "sha256": "..."}}]}}'
         raise FetchError(FetchFailure.INVALID, message) from None
@@ -147,14 +143,22 @@ async def _from_index(store: Store, retry: Retry) -> Listing:
         raise FetchError(FetchFailure.NOT_FOUND, f"{subject} lists no files; add them")
     listed = []
     for path, size, sha256 in files:
+        _refuse_climbing(path, store)
         file = await stat(store, base + path, path, retry)
         if file.size != size:
             message = f"{store.subject(file.key)} has {file.size} bytes, the index says {size}; write the index again"
             raise FetchError(FetchFailure.DIGEST_MISMATCH, message)
         # with a checksum the identity of the bytes is known, whatever the server's etag is made of
         etag = f"sha256:{sha256}" if sha256 else file.etag
-        listed.append(RemoteFile(path, file.key, size, etag, file.if_match, sha256))
+        listed.append(RemoteFile(path, file.key, size, etag, file.if_match, file.version, sha256))
     return Listing(single=False, files=_sorted(listed))
+
+
+def _index_entry(entry: dict[str, Any]) -> tuple[str, int, str | None]:
+    path, size, sha256 = str(entry["path"]), entry["size"], entry.get("sha256")
+    if not isinstance(size, int) or size < 0 or not (sha256 is None or _is_sha256(sha256)):
+        raise ValueError(path)
+    return path, size, sha256
 
 
 def _file(key: str, path: str, metadata: Any) -> RemoteFile:
@@ -163,7 +167,8 @@ def _file(key: str, path: str, metadata: Any) -> RemoteFile:
     if not etag:
         modified = metadata.last_modified
         etag = f"mtime:{modified.timestamp():.6f}" if modified else ""
-    return RemoteFile(path, key, metadata.content_length, etag, strong)
+    size = metadata.content_length
+    return RemoteFile(path, key, size, etag, strong, f"{size} {etag}")
 
 
 def _sorted(files: list[RemoteFile]) -> tuple[RemoteFile, ...]:

@@ -1,8 +1,8 @@
 """The note on the volume that says what lies there, so that a restarted container fetches nothing.
 
-It is trusted as far as the kernel that wrote it: on the same boot, size, times and inode of each file are compared;
-after a reboot (or on another node that shares the volume) bytes may be missing that were never flushed, so every file is
-hashed again. That is why nothing needs an fsync but the marker itself.
+It is trusted as far as the kernel that wrote it: on the same boot, size, time and inode of each file are compared; after
+a reboot (or on another node that shares the volume) bytes may be missing that were never flushed, so every file is
+hashed again, and one whose sha256 is not known is fetched again. So nothing needs an fsync but the marker itself.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ class Marker:
     """What decides about the result besides the store's content."""
     fingerprint: str
     """Of the listing that was fetched."""
-    digest: str
-    """Of the bytes, as `pantala digest` prints it."""
+    digest: str | None
+    """Of the bytes, as `pantala digest` prints it; None if none was promised."""
     names: tuple[str, ...]
     """Entries of the target folder that are ours."""
-    files: Mapping[str, tuple[int, int, int, str]]
-    """Size, mtime (ns), inode and sha256 of each file."""
+    files: Mapping[str, tuple[int, int, int, str | None]]
+    """Size, mtime (ns), inode and, if known, sha256 of each file."""
     folders: tuple[str, ...]
     """Folders that must exist."""
     boot: str
@@ -52,7 +52,7 @@ def boot_id() -> str:
         return f"unknown-{uuid.uuid4()}"
 
 
-def describe(path: Path, sha256: str) -> tuple[int, int, int, str]:
+def describe(path: Path, sha256: str | None) -> tuple[int, int, int, str | None]:
     """What is noted of one file."""
     status = path.lstat()
     return status.st_size, status.st_mtime_ns, status.st_ino, sha256
@@ -74,7 +74,7 @@ def read(path: Path) -> Marker | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         content["names"] = tuple(content["names"])
         content["folders"] = tuple(content["folders"])
-        content["files"] = {name: (int(v[0]), int(v[1]), int(v[2]), str(v[3])) for name, v in content["files"].items()}
+        content["files"] = {name: (int(v[0]), int(v[1]), int(v[2]), v[3]) for name, v in content["files"].items()}
         return Marker(**content)
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
         return None
@@ -94,7 +94,7 @@ def holds(root: Path, marker: Marker) -> bool:
         if status.st_size != size or path.is_symlink():
             return False
         unchanged = same_boot and (status.st_mtime_ns, status.st_ino) == (mtime, inode)
-        if not unchanged and hash_file(path) != sha256:
+        if not unchanged and (sha256 is None or hash_file(path) != sha256):
             return False
     return True
 

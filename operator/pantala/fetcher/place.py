@@ -36,13 +36,13 @@ class Workplace:
         """The tree as it will be, while it is made."""
         self.extra = self.home / "extra"
         """Files that count for the digest but are not wanted."""
-        self.parts = self.home / "parts"
-        """Sidecars of unfinished files."""
+        self.journal = self.home / "journal"
+        """What of the unfinished files is on disk."""
         self.marker = self.home / _MARKER
 
     def make(self) -> None:
         """Make the folders."""
-        for folder in (self.out, self.extra, self.parts):
+        for folder in (self.out, self.extra):
             folder.mkdir(parents=True, exist_ok=True)
 
     def lock(self) -> int | None:
@@ -68,14 +68,14 @@ class Workplace:
 
     def clean(self) -> None:
         """Remove what is not needed once everything is in place."""
-        for folder in (self.out, self.extra, self.parts, self.home / "trash"):
+        for folder in (self.out, self.extra, self.home / "trash"):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def forget_parts(self) -> None:
-        """Remove the sidecars: nothing that is on disk will be used again."""
-        shutil.rmtree(self.parts, ignore_errors=True)
+    def forget_journal(self) -> None:
+        """Make sure that no later run takes unfinished files for good."""
+        self.journal.unlink(missing_ok=True)
 
-    def adjust(self, arrangement: Arrangement, name: str | None, overlay: Path | None) -> dict[Path, str]:
+    def adjust(self, arrangement: Arrangement, name: str | None, overlay: Path | None) -> dict[Path, str | None]:
         """Make folders, give the configuration its name, add the overlay's one where the store has none.
 
         Returns:

@@ -1,13 +1,16 @@
-"""What of a file is already on disk, in a form that a SIGKILL at any point cannot make wrong.
+"""What is already on disk, noted so that a SIGKILL at any point cannot make a file wrong.
 
-Beside each unfinished file lies a sidecar: a first line with the file's identity, then one line for each finished chunk
-with its checksum. A chunk is written before its line. Nothing is flushed to the disk on purpose: after a power cut lines
-may have survived whose bytes did not, and then the checksum differs and the chunk is read again. A torn line is ignored.
+One journal for all files of a run: a first line, then a line for each chunk that was written, naming the file by key,
+size and etag; an object that was replaced in the store has another name. A chunk is written before its line, and the
+kernel keeps that order for whoever reads the files, as long as it runs. So the first line holds the boot: after a power
+cut, or on another node that shares the volume, lines may have survived whose bytes did not, and nothing is believed.
+That is why no chunk needs an fsync. A torn last line is ignored.
 """
 
+import hashlib
 import json
 import os
-import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,49 +19,59 @@ from pantala.fetcher.listing import RemoteFile
 _VERSION = 1
 
 
-def header(file: RemoteFile, chunk: int) -> str:
-    """The first line of a sidecar: if any of it differs, nothing on disk is used."""
-    return json.dumps({"v": _VERSION, "key": file.key, "size": file.size, "etag": file.etag, "chunk": chunk})
+def identity(file: RemoteFile) -> str:
+    """Name of an object's content in the journal."""
+    return hashlib.sha256(f"{file.key}\0{file.path}\0{file.size}\0{file.etag}".encode()).hexdigest()[:32]
 
 
-def line(index: int, data: bytes) -> str:
-    """The line that says that a chunk is on disk."""
-    return f"{index} {zlib.crc32(data):08x}\n"
-
-
-def finished_chunks(data: Path, sidecar: Path, file: RemoteFile, chunk: int) -> dict[int, int]:
-    """Read which chunks are on disk and right: index to checksum.
+def read(path: Path, boot: str, chunk: int) -> dict[str, set[int]]:
+    """Read which chunks of which files were written.
 
     Args:
-        data: the unfinished file.
-        sidecar: its sidecar.
-        file: what is to be there.
+        path: the journal.
+        boot: identity of the running kernel.
         chunk: bytes of a chunk.
     """
     try:
-        first, *lines = sidecar.read_text(encoding="utf-8").split("\n")
+        first, *lines = path.read_text(encoding="ascii").split("\n")
     except (FileNotFoundError, UnicodeDecodeError):
         return {}
-    if first != header(file, chunk):
+    if first != _header(boot, chunk):
         return {}
-    claimed: dict[int, int] = {}
-    for text in lines[:-1]:  # what follows the last newline is torn
+    done: dict[str, set[int]] = {}
+    for line in lines[:-1]:  # what follows the last newline is torn
         with suppress(ValueError):
-            index, checksum = text.split(" ")
-            claimed[int(index)] = int(checksum, 16)
-    try:
-        descriptor = os.open(data, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        return {}
-    try:
-        return {index: crc for index, crc in claimed.items() if _is_right(descriptor, index, crc, file.size, chunk)}
-    finally:
-        os.close(descriptor)
+            name, index = line.split(" ")
+            done.setdefault(name, set()).add(int(index))
+    return done
 
 
-def _is_right(descriptor: int, index: int, checksum: int, size: int, chunk: int) -> bool:
-    offset = index * chunk
-    if index < 0 or offset >= size:
-        return False
-    data = os.pread(descriptor, min(chunk, size - offset), offset)
-    return len(data) == min(chunk, size - offset) and zlib.crc32(data) == checksum
+class Journal:
+    """The journal of the running process."""
+
+    def __init__(self, path: Path, boot: str, chunk: int, done: Mapping[str, set[int]]) -> None:
+        """Begin with what is still true; what an old journal says beyond that is forgotten before any file is touched.
+
+        Args:
+            path: the journal.
+            boot: identity of the running kernel.
+            chunk: bytes of a chunk.
+            done: chunks by file.
+        """
+        lines = [_header(boot, chunk), *(f"{name} {index}" for name in done for index in sorted(done[name])), ""]
+        beside = path.with_suffix(".new")
+        beside.write_text("\n".join(lines), encoding="ascii")
+        beside.replace(path)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+
+    def add(self, name: str, index: int) -> None:
+        """Note a chunk that was written; callable from any thread."""
+        os.write(self._descriptor, f"{name} {index}\n".encode())
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+def _header(boot: str, chunk: int) -> str:
+    return json.dumps({"v": _VERSION, "boot": boot, "chunk": chunk})

@@ -12,6 +12,7 @@ from pantala.errors import FetchFailure
 from pantala.fetcher import marker as markers
 from pantala.fetcher import verify
 from pantala.fetcher.errors import FetchError, disk_full
+from pantala.fetcher.job import Fetched, Job
 from pantala.fetcher.layout import Arrangement, Layout, arrange
 from pantala.fetcher.listing import Listing, list_model
 from pantala.fetcher.place import STATE, Workplace
@@ -19,7 +20,7 @@ from pantala.fetcher.progress import Progress
 from pantala.fetcher.retry import Retry
 from pantala.fetcher.secrets import Credentials
 from pantala.fetcher.stores import Store, open_store
-from pantala.fetcher.transfer import Fetched, Transfer
+from pantala.fetcher.transfer import Transfer
 from pantala.storage.uri import check_digest
 
 REPORT_SECONDS = 5.0
@@ -43,11 +44,23 @@ class Options:
 
 
 @dataclass(frozen=True)
+class _Run:
+    """What all steps of one run share."""
+
+    options: Options
+    store: Store
+    retry: Retry
+    place: Workplace
+    progress: Progress
+
+
+@dataclass(frozen=True)
 class Summary:
     """What the termination message of a success says."""
 
     fingerprint: str
-    digest: str
+    digest: str | None
+    """Of the bytes; known only if one was promised."""
     files: int
 
 
@@ -82,7 +95,7 @@ async def fetch(options: Options, credentials: Credentials, environ: Mapping[str
         return _unchanged(present, progress)
     if present and present.fingerprint == listing.fingerprint and options.digest is None:
         return _unchanged(present, progress)
-    return await _bring(options, store, listing, retry, place, progress, request)
+    return await _bring(_Run(options, store, retry, place, progress), listing)
 
 
 def _open(options: Options, credentials: Credentials, environ: Mapping[str, str]) -> Store:
@@ -135,15 +148,8 @@ def _unchanged(note: markers.Marker, progress: Progress) -> Summary:
     return Summary(note.fingerprint, note.digest, len(note.files))
 
 
-async def _bring(
-    options: Options,
-    store: Store,
-    listing: Listing,
-    retry: Retry,
-    place: Workplace,
-    progress: Progress,
-    request: Mapping[str, str | None],
-) -> Summary:
+async def _bring(run: _Run, listing: Listing) -> Summary:
+    options, place, progress = run.options, run.place, run.progress
     arrangement = arrange(options.layout, listing, options.model_name, options.uri)
     # the digest of a folder covers every file in it, also one that the model server does not need
     files = tuple(file for file in listing.files if options.digest or file.path in arrangement.places)
@@ -156,27 +162,23 @@ async def _bring(
     place.refuse_foreign({path.split("/", 1)[0] for path in [*arrangement.places.values(), *arrangement.folders]})
     place.make()
     place.forget_strangers(set(targets.values()))
-    transfer = Transfer(store, retry, progress.add_bytes, lambda: progress.add_files(1))
-    jobs = await asyncio.to_thread(transfer.prepare, files, targets, place.parts)
+    transfer = Transfer(run.store, run.retry, progress.add_bytes, lambda: progress.add_files(1))
+    jobs = await asyncio.to_thread(transfer.prepare, files, targets, place.journal, hashed=options.digest is not None)
     missing = transfer.missing(jobs)
     _check_space(options.to, missing)
     progress.expect(sum(file.size for file in files))
     progress.phase("downloading", files=len(files), bytes=progress.expected, on_disk=progress.expected - missing)
     fetched = await _with_reports(transfer, jobs, progress)
     progress.phase("verifying")
-    digest = verify.model_digest([(done.file.path, done.sha256) for done in fetched], single=listing.single)
-    try:
-        verify.check(options.uri, options.digest, digest)
-    except FetchError:
-        place.forget_parts()
-        raise
+    place.forget_journal()  # from here on files are changed and moved, or not worth keeping
+    digest = _verified(options, listing, fetched)
     progress.phase("placing")
-    note = await asyncio.to_thread(_place, place, arrangement, options, fetched, listing, digest, request)
+    note = await asyncio.to_thread(_place, run, arrangement, fetched, listing, digest)
     progress.phase("done", fingerprint=note.fingerprint, digest=digest, seconds=round(progress.seconds, 3))
     return Summary(note.fingerprint, digest, len(fetched))
 
 
-async def _with_reports(transfer: Transfer, jobs: list, progress: Progress) -> list[Fetched]:  # type: ignore[type-arg]
+async def _with_reports(transfer: Transfer, jobs: list[Job], progress: Progress) -> list[Fetched]:
     async def report() -> None:
         while True:
             await asyncio.sleep(REPORT_SECONDS)
@@ -191,19 +193,23 @@ async def _with_reports(transfer: Transfer, jobs: list, progress: Progress) -> l
     return fetched
 
 
+def _verified(options: Options, listing: Listing, fetched: list[Fetched]) -> str | None:
+    if options.digest is None:
+        return None
+    sums = [(done.file.path, done.sha256 or "") for done in fetched]
+    digest = verify.model_digest(sums, single=listing.single)
+    verify.check(options.uri, options.digest, digest)
+    return digest
+
+
 def _place(
-    place: Workplace,
-    arrangement: Arrangement,
-    options: Options,
-    fetched: list[Fetched],
-    listing: Listing,
-    digest: str,
-    request: Mapping[str, str | None],
+    run: _Run, arrangement: Arrangement, fetched: list[Fetched], listing: Listing, digest: str | None
 ) -> markers.Marker:
+    place, options = run.place, run.options
     changed = place.adjust(arrangement, options.model_name, options.overlay)
     sums = {done.path: done.sha256 for done in fetched if place.out in done.path.parents} | changed
     note = markers.Marker(
-        request=request,
+        request=_request(options),
         fingerprint=listing.fingerprint,
         digest=digest,
         names=tuple(sorted(entry.name for entry in place.out.iterdir())),

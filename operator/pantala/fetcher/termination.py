@@ -6,6 +6,7 @@ A pod's containers share 12 KiB of these, so each message has at most 1 KiB.
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pantala.fetcher.errors import FetchError
 from pantala.fetcher.progress import Progress
@@ -17,13 +18,14 @@ LIMIT = 1024
 
 def success(summary: Summary, by_source: Mapping[str, int], seconds: float) -> str:
     """What was brought, from where, and in what time."""
-    content = {
+    content: dict[str, Any] = {
         "fingerprint": summary.fingerprint,
-        "digest": summary.digest,
         "files": summary.files,
         "bytes": dict(by_source),
         "seconds": round(seconds, 3),
     }
+    if summary.digest is not None:
+        content["digest"] = summary.digest
     return json.dumps(content, separators=(",", ":"))
 
 
