@@ -83,7 +83,9 @@ def _kill(paths: Paths) -> None:
     for line in _lines(paths.pids):
         pid, started, _name = line.split(" ", 2)
         # a supervisor that cleans up after itself is on the list too
-        if int(pid) != os.getpid() and start_time(int(pid)) == started:  # not another process that was given the number since
+        if (
+            int(pid) != os.getpid() and start_time(int(pid)) == started
+        ):  # not another process that was given the number since
             mine.append((int(pid), started))
     for pid, _started in mine:
         with contextlib.suppress(ProcessLookupError):
