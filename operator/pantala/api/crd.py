@@ -41,8 +41,8 @@ def schema() -> Schema:
     }
     for name in ("spec", "status"):
         properties[name] = _structural(generated["properties"][name], definitions)
-    properties["spec"]["description"] = "What is served, and how."
-    properties["status"]["description"] = "What is true of it, written by the operator."
+    properties["spec"]["description"] = "What is served, and how. Required."
+    properties["status"]["description"] = "What is true of it, written by the operator. Default: none yet."
     whole = {
         "description": InferenceModel.__doc__,
         "type": "object",

@@ -1,0 +1,129 @@
+"""`pantala validate` on files."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pantala.cli.validate import validate
+
+GOOD = """\
+apiVersion: pantala.dev/v1alpha1
+kind: InferenceModel
+metadata: {name: resnet, labels: {stage: "2026-01-01"}}
+spec:
+  runtime: {name: triton}
+  versions:
+  - {name: v1, uri: "s3://models/resnet/1/"}
+"""
+TYPO = GOOD.replace("runtime: {", "runtime: {startupTimout: 30m, ")
+
+
+def run(tmp_path: Path, text: str, *options: str) -> Result:
+    file = tmp_path / "model.yaml"
+    file.write_text(text)
+    return CliRunner().invoke(validate, [str(file), *options])
+
+
+def test_valid(tmp_path: Path) -> None:
+    """A valid resource ends with 0."""
+    result = run(tmp_path, GOOD)
+    assert result.exit_code == 0
+    assert result.output.endswith("model.yaml:1: resnet is valid\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (
+            "runtime: {",
+            "runtime: {startupTimout: 30m, ",
+            "spec.runtime.startupTimout: unknown field: did you mean startupTimeout?",
+        ),
+        (
+            "runtime: {",
+            "runtime: {zzz: 1, ",
+            "spec.runtime.zzz: unknown field: known are args, batching, config, custom,",
+        ),
+        ("{name: v1, ", "{name: v1, url: x, ", "spec.versions[0].url: unknown field: did you mean uri?"),
+        ("spec:", "spce: {}\nspec:", "spce: unknown field: did you mean spec?"),
+    ],
+)
+def test_typos(tmp_path: Path, old: str, new: str, line: str) -> None:
+    """A field that does not exist is an error with its path and the nearest name."""
+    result = run(tmp_path, GOOD.replace(old, new))
+    assert result.exit_code == 1
+    assert line in result.output
+
+
+def test_documents(tmp_path: Path) -> None:
+    """Every document is checked, each with its line; other kinds are passed over."""
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: keys}\n"
+    result = run(tmp_path, f"{GOOD}---\n{secret}---\n{TYPO}---\n")
+    assert result.exit_code == 1
+    assert "model.yaml:1: resnet is valid" in result.output
+    assert "model.yaml:13: resnet: spec.runtime.startupTimout" in result.output
+    assert len(result.output.splitlines()) == 2
+
+
+def test_list(tmp_path: Path) -> None:
+    """The items of a List, as `kubectl get -o yaml` writes it, are checked."""
+    items = "\n".join("  " + line for line in GOOD.splitlines()).replace("  apiVersion", "- apiVersion", 1)
+    result = run(tmp_path, f"apiVersion: v1\nkind: List\nitems:\n{items}\n")
+    assert result.exit_code == 0, result.output
+
+
+def test_json_in_and_out(tmp_path: Path) -> None:
+    """`-o json` gives programs the path and the message apart."""
+    result = run(tmp_path, TYPO, "-o", "json")
+    assert result.exit_code == 1
+    (verdict,) = json.loads(result.output)
+    assert verdict["name"] == "resnet"
+    assert verdict["valid"] is False
+    assert verdict["problems"][0]["path"] == "spec.runtime.startupTimout"
+
+
+def test_standard_input() -> None:
+    """- reads standard input."""
+    result = CliRunner().invoke(validate, ["-"], input=GOOD)
+    assert (result.exit_code, result.output) == (0, "-:1: resnet is valid\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [", "cannot be read"),
+        ("a: 1\na: 2\n", "key 'a' appears twice"),
+        ("kind: Secret\n", "holds no InferenceModel"),
+        ("", "holds no InferenceModel"),
+    ],
+)
+def test_unreadable(tmp_path: Path, text: str, words: str) -> None:
+    """A file that is no YAML, or that holds nothing of ours, ends with 2."""
+    result = run(tmp_path, text)
+    assert result.exit_code == 2
+    assert words in result.output
+
+
+def test_missing_file() -> None:
+    """A file that does not exist ends with 2, and the others are still checked."""
+    result = CliRunner().invoke(validate, ["/nowhere.yaml"])
+    assert result.exit_code == 2
+    assert "cannot be read" in result.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("v1alpha1", "v1", "apiVersion: pantala.dev/v1 is not served: write pantala.dev/v1alpha1"),
+        ("name: resnet, ", "", "metadata.name: Required value"),
+        ("spec:", "spec: text\nrest:", "spec in body must be of type object"),
+        ("metadata: {", "metadata: {a: &a [*a], ", ""),
+    ],
+)
+def test_malformed(tmp_path: Path, old: str, new: str, line: str) -> None:
+    """Whatever a file holds, the answer is a verdict and never a traceback."""
+    result = run(tmp_path, GOOD.replace(old, new))
+    assert result.exit_code in (1, 0)
+    assert line in result.output
