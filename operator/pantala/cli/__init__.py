@@ -1,1 +1,1 @@
-"""TODO."""
+"""The command line: pantala render, validate, status, refresh, digest, fetch, operator."""

@@ -2,14 +2,13 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from pantala.errors import FetchFailure
 from pantala.fetcher import verify
-from pantala.fetcher.errors import FetchError, changed
+from pantala.fetcher.errors import changed
 from pantala.fetcher.job import CHUNK
 from pantala.fetcher.listing import Listing, RemoteFile, list_model, stat
-from pantala.fetcher.ranges import read_range
+from pantala.fetcher.ranges import knows_ranges, read_range, stream
 from pantala.fetcher.retry import Retry
 from pantala.fetcher.stores import Store
 from pantala.fetcher.transfer import WORKERS
@@ -37,27 +36,33 @@ async def digest_of(
 
 async def _hash(store: Store, retry: Retry, file: RemoteFile, on_bytes: Callable[[int], None]) -> str:
     digest = hashlib.sha256()
-    offsets = list(range(0, file.size, CHUNK))
-    ahead: list[asyncio.Task[bytes | None]] = []
-    try:
-        for position in range(len(offsets)):
-            while len(ahead) < WORKERS and position + len(ahead) < len(offsets):
-                offset = offsets[position + len(ahead)]
-                length = min(CHUNK, file.size - offset)
-                ahead.append(asyncio.create_task(read_range(store, retry, file, offset, length)))
-            data = await ahead.pop(0)
-            if data is None:
-                message = (
-                    f"{store.subject(file.key)}: this server knows no ranges; fetch the file and use its path here"
-                )
-                raise FetchError(FetchFailure.INVALID, message)
-            await asyncio.to_thread(digest.update, data)
-            on_bytes(len(data))
-    finally:
-        for task in ahead:
-            task.cancel()
+
+    async def keep(_index: int, data: bytes) -> None:
+        await asyncio.to_thread(digest.update, data)
+        on_bytes(len(data))
+
+    if file.size <= CHUNK or await knows_ranges(store, retry, file):
+        await _ahead(store, retry, file, keep)
+    else:
+        await stream(store, retry, file, keep)
     if not (store.trusts_if_match and file.if_match):
         after = await stat(store, file.key, file.path, retry)
         if after.version != file.version:
             raise changed(store.subject(file.key))
     return digest.hexdigest()
+
+
+async def _ahead(store: Store, retry: Retry, file: RemoteFile, keep: Callable[[int, bytes], Awaitable[None]]) -> None:
+    """Read a file in order, with as many requests under way as a fetch has."""
+    offsets = list(range(0, file.size, CHUNK))
+    ahead: list[asyncio.Task[bytes]] = []
+    try:
+        for index in range(len(offsets)):
+            while len(ahead) < WORKERS and index + len(ahead) < len(offsets):
+                offset = offsets[index + len(ahead)]
+                length = min(CHUNK, file.size - offset)
+                ahead.append(asyncio.create_task(read_range(store, retry, file, offset, length)))
+            await keep(index, await ahead.pop(0))
+    finally:
+        for task in ahead:
+            task.cancel()

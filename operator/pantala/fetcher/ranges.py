@@ -1,18 +1,34 @@
 """Reading ranges of the very object that was listed."""
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pantala.errors import FetchFailure
 from pantala.fetcher.errors import FetchError, ShortRead, changed, classify
-from pantala.fetcher.job import CHUNK, Job
+from pantala.fetcher.job import CHUNK
 from pantala.fetcher.listing import RemoteFile, stat
 from pantala.fetcher.retry import Retry
 from pantala.fetcher.stores import Store
 
 
-async def read_range(store: Store, retry: Retry, file: RemoteFile, offset: int, length: int) -> bytes | None:
+async def knows_ranges(store: Store, retry: Retry, file: RemoteFile) -> bool:
+    """Whether the server answers a range with a range, and not with the whole file (`python -m http.server` does that).
+
+    The last byte is asked for, and two are taken: where two come, the answer began at the file's first byte. The rest of
+    it is never read, so that this is cheap for a big file too.
+    """
+
+    async def attempt() -> bool:
+        try:
+            reader = await store.operator.open(file.key, "rb", offset=file.size - 1, size=1)
+            return len(await reader.read(2)) == 1
+        except Exception as error:  # noqa: BLE001 - opendal's exceptions share no base class
+            raise await _explain(error, store, retry, file) from None
+
+    return store.lists or await retry.call(store.subject(file.key), attempt)
+
+
+async def read_range(store: Store, retry: Retry, file: RemoteFile, offset: int, length: int) -> bytes:
     """Read one range.
 
     Args:
@@ -22,39 +38,42 @@ async def read_range(store: Store, retry: Retry, file: RemoteFile, offset: int, 
         offset: first byte.
         length: bytes; exactly as many are returned.
 
-    Returns:
-        The bytes, or None if the server answers ranges with the whole file.
-
     Raises:
         FetchError: why not; ChangedWhileReading if the object is another one by now.
     """
-    subject = store.subject(file.key)
 
-    async def attempt() -> bytes | None:
+    async def attempt() -> bytes:
         try:
             data: bytes = await store.operator.read(file.key, offset=offset, size=length, if_match=file.if_match)
         except Exception as error:  # noqa: BLE001 - opendal's exceptions share no base class
-            if _ignores_ranges(str(error), file.size):
-                return None
             raise await _explain(error, store, retry, file) from None
         if len(data) != length:
             raise ShortRead("the answer was longer or shorter than asked for")
         return data
 
-    return await retry.call(subject, attempt)
+    return await retry.call(store.subject(file.key), attempt)
 
 
-async def stream(store: Store, retry: Retry, job: Job, keep: Callable[[int, bytes], Awaitable[None]]) -> None:
-    """Read a whole file in one request, chunk by chunk; an interruption begins again."""
-    file = job.file
+async def stream(store: Store, retry: Retry, file: RemoteFile, keep: Callable[[int, bytes], Awaitable[None]]) -> None:
+    """Read a whole file in one request.
+
+    Args:
+        store: where to read.
+        retry: how long to try; an interruption begins again.
+        file: what was listed.
+        keep: called for each chunk in order, once.
+    """
+    kept = 0
 
     async def attempt() -> None:
+        nonlocal kept
         try:
             reader = await store.operator.open(file.key, "rb")
-            for index in range(job.chunks):
-                data = await _exactly(reader, job.span(index)[1])
-                if index not in job.done:
+            for index in range(-(-file.size // CHUNK)):
+                data = await _exactly(reader, min(CHUNK, file.size - index * CHUNK))
+                if index == kept:
                     await keep(index, data)
+                    kept += 1
         except (FetchError, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - opendal's exceptions share no base class
@@ -83,9 +102,3 @@ async def _explain(error: Exception, store: Store, retry: Retry, file: RemoteFil
     if isinstance(verdict, ShortRead) and (await stat(store, file.key, file.path, retry)).version != file.version:
         return changed(subject)
     return verdict
-
-
-def _ignores_ranges(text: str, size: int) -> bool:
-    # opendal 0.47: "reader got too much data", with `expect` and `actual`
-    actual = re.search(r"too much data(?:.|\n)*actual: (\d+)", text)
-    return (actual is not None and int(actual[1]) > CHUNK) or (actual is not None and int(actual[1]) == size)

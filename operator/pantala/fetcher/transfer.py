@@ -16,7 +16,7 @@ from pantala.fetcher.errors import FetchError, changed, from_os
 from pantala.fetcher.job import CHUNK, Fetched, Job
 from pantala.fetcher.listing import RemoteFile, stat
 from pantala.fetcher.marker import boot_id
-from pantala.fetcher.ranges import read_range, stream
+from pantala.fetcher.ranges import knows_ranges, read_range, stream
 from pantala.fetcher.retry import Retry
 from pantala.fetcher.stores import Store
 
@@ -80,8 +80,8 @@ class Transfer:
         Raises:
             FetchError: with the file that could not be fetched; what is on disk stays for the next run.
         """
-        chunks = self._chunks(jobs)
         try:
+            chunks = self._chunks(jobs, ranged=await self._ranged(jobs))
             async with asyncio.TaskGroup() as group:
                 for _ in range(WORKERS):
                     group.create_task(self._work(chunks))
@@ -94,36 +94,37 @@ class Transfer:
                 self._journal.close()
         return [job.result for job in jobs if job.result is not None]
 
-    def _chunks(self, jobs: list[Job]) -> Iterator[tuple[Job, int | None]]:
+    async def _ranged(self, jobs: list[Job]) -> bool:
+        big = next((job for job in jobs if job.chunks > max(1, len(job.done))), None)
+        return big is None or await knows_ranges(self._store, self._retry, big.file)
+
+    def _chunks(self, jobs: list[Job], *, ranged: bool) -> Iterator[tuple[Job, int | None]]:
         for job in jobs:
-            if job.done or job.chunks == 0:
-                yield job, None  # hash what is there, or make the empty file
-            for index in range(job.chunks):
-                if index not in job.done and not job.streamed:
-                    yield job, index
+            job.streamed = not ranged and job.chunks > max(1, len(job.done))
+            if job.done or job.chunks == 0 or job.streamed:
+                yield job, None  # hash what is there, make the empty file, or take it in one go
+            if not job.streamed:
+                yield from ((job, index) for index in range(job.chunks) if index not in job.done)
 
     async def _work(self, chunks: Iterator[tuple[Job, int | None]]) -> None:
         for job, index in chunks:
             try:
-                if index is None:
+                if job.streamed:
+                    await self._stream(job)
+                elif index is None:
                     job.open()
                     self._on_bytes("cache", job.present)
                     await self._advance(job)
-                elif not job.streamed:
-                    await self._range(job, index)
+                else:
+                    offset, length = job.span(index)
+                    data = await read_range(self._store, self._retry, job.file, offset, length)
+                    await self._keep(job, index, data)
             except OSError as error:
                 raise from_os(error, str(job.target)) from None
 
-    async def _range(self, job: Job, index: int) -> None:
-        offset, length = job.span(index)
-        data = await read_range(self._store, self._retry, job.file, offset, length)
-        if data is not None:
-            await self._keep(job, index, data)
-        elif not job.streamed:
-            job.streamed = True  # this server knows no ranges: one request, from the beginning
-            if job.hashed:
-                raise changed(self._store.subject(job.file.key))
-            await stream(self._store, self._retry, job, lambda number, data: self._keep(job, number, data))
+    async def _stream(self, job: Job) -> None:
+        job.done.clear()  # it comes from the beginning in any case
+        await stream(self._store, self._retry, job.file, lambda index, data: self._keep(job, index, data))
 
     async def _keep(self, job: Job, index: int, data: bytes) -> None:
         self._on_bytes("origin", len(data))

@@ -1,1 +1,1 @@
-"""TODO."""
+"""kopf, and only here: thin handlers that put keys on the queue."""

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from typing_extensions import override
+
 Manifest: TypeAlias = dict[str, Any]
 """A Kubernetes object in its JSON form."""
 
@@ -28,6 +30,7 @@ class Ref:
         meta = manifest["metadata"]
         return cls(manifest["kind"], meta["namespace"], meta["name"])
 
+    @override
     def __str__(self) -> str:
         """Kind and name as a person writes it: `Deployment vision/resnet-v1`."""
         return f"{self.kind} {self.namespace}/{self.name}"

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Pure: (model, observed, now) to a Plan; composes the features below."""

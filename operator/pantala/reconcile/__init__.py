@@ -1,1 +1,1 @@
-"""TODO."""
+"""The work queue and the loop: observe, plan, apply, prune, status, events."""

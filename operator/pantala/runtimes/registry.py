@@ -2,9 +2,10 @@
 
 from pantala.runtimes.base import Runtime
 from pantala.runtimes.custom import Custom
+from pantala.runtimes.torchserve import TorchServe
 from pantala.runtimes.triton import Triton
 
-RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in (Triton(), Custom())}
+RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in (TorchServe(), Triton(), Custom())}
 """The model servers by `runtime.name`."""
 
 

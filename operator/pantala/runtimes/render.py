@@ -46,6 +46,11 @@ def pbtxt_string(text: str) -> str:
     return f'"{"".join(out)}"'
 
 
+def python_string(text: str) -> str:
+    """A literal of Python's."""
+    return ascii(text)
+
+
 # Not HTML: escaping is that of each file's language, by the filters below.
 _ENVIRONMENT = Environment(  # noqa: S701
     loader=PackageLoader("pantala.runtimes", "templates"),
@@ -54,7 +59,12 @@ _ENVIRONMENT = Environment(  # noqa: S701
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-_ENVIRONMENT.filters |= {"property_key": property_key, "property_value": property_value, "pbtxt_string": pbtxt_string}
+_ENVIRONMENT.filters |= {
+    "property_key": property_key,
+    "property_value": property_value,
+    "pbtxt_string": pbtxt_string,
+    "python_string": python_string,
+}
 
 
 def render(template: str, **values: Any) -> str:

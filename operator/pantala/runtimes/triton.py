@@ -25,8 +25,10 @@ PROTECTED = frozenset(
         "exit-timeout-secs",
         "grpc-address",
         "grpc-port",
+        "grpc-restricted-protocol",
         "http-address",
         "http-port",
+        "http-restricted-api",
         "load-model",
         "metrics-address",
         "metrics-port",
@@ -41,6 +43,10 @@ PROTECTED = frozenset(
 SHARED_MEMORY = "1Gi"
 """Bound of /dev/shm, through which the python backend passes every tensor; the 64 MiB of a container are soon full. It
 is counted in the memory limit only as far as it is used."""
+
+
+GUARD = "pantala-pod-uid"
+"""Header that requests for loading and unloading need; its value is the uid of the pod."""
 
 
 class Triton:
@@ -63,9 +69,12 @@ class Triton:
                 image,
                 ports=PORTS,
                 probes=probes,
-                args=(*_arguments(drain), *_settings(version)),
+                args=(*_arguments(version.model_name, drain), *_settings(version)),
                 # Backends cache below the home folder, which is read-only in the image.
-                env=({"name": "HOME", "value": common.SCRATCH},),
+                env=(
+                    {"name": "HOME", "value": common.SCRATCH},
+                    {"name": "PANTALA_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+                ),
             ),
             ports=PORTS,
             layout="triton",
@@ -76,16 +85,21 @@ class Triton:
         )
 
 
-def _arguments(drain: int) -> tuple[str, ...]:
+def _arguments(name: str, drain: int) -> tuple[str, ...]:
     return (
         # Beside the image's entrypoint, not in place of it: NVIDIA's sets up CUDA's forward compatibility.
         "tritonserver",
         f"--model-repository={common.MODELS}",
-        # Everything in the repository, which holds this model and nothing else, is loaded once. `explicit` would let
-        # whoever reaches the port unload the model; `poll` would load half-written files.
-        "--model-control-mode=none",
-        # A model that cannot be loaded ends the process, with the reason in the last lines of the log.
+        # Exactly this model, and those that it is an ensemble of. If it cannot be loaded the process ends with the cause
+        # in its last line; in the mode `none` it ends just as well, but the cause is out of the termination message's
+        # reach, above long tables.
+        "--model-control-mode=explicit",
+        f"--load-model={name}",
         "--exit-on-error=true",
+        # This mode would let whoever reaches the ports unload the model. The API asks for a header that only those know
+        # who may read the pod.
+        f"--http-restricted-api=model-repository:{GUARD}=$(PANTALA_POD_UID)",
+        f"--grpc-restricted-protocol=model-repository:{GUARD}=$(PANTALA_POD_UID)",
         "--strict-readiness=true",
         f"--exit-timeout-secs={drain}",
         "--http-port=8000",

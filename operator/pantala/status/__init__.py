@@ -1,1 +1,1 @@
-"""TODO."""
+"""Conditions, reasons, diagnosis: what the status says."""

@@ -1,0 +1,49 @@
+"""The command `pantala`; each subcommand is a module of its own, imported when it is asked for.
+
+The fetcher starts in every model pod: what only the operator needs is not imported for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+from typing_extensions import override
+
+_COMMANDS = {
+    "digest": "Print the digest of the weights under a URI.",
+    "fetch": "Bring the weights of a model into a folder (the init container).",
+    "operator": "Run the operator.",
+    "refresh": "Render a model with today's default images.",
+    "render": "Print what a resource becomes, without a cluster.",
+    "status": "Show models, versions, replicas and what is in their way.",
+    "validate": "Check resources in files, typos included.",
+}
+
+
+class _Lazy(click.Group):
+    """Subcommands by name, imported on demand."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"pantala.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="pantala")
+def main(**_: Any) -> None:
+    """Serve models on Kubernetes, and see how they are."""

@@ -1,0 +1,155 @@
+"""The one place that writes children.
+
+A child that is not in the cache is applied with `metadata.resourceVersion: "1"`, which the API server takes as an atomic
+create (201 where the name is free, 409 where anything has it), so a stranger's object is never adopted. A write is left
+out only if the digest of the desired object is the one that was last applied *and* the live object still contains it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from enum import Enum
+
+from pantala import naming
+from pantala.cluster import metrics
+from pantala.cluster.cache import Cache
+from pantala.cluster.client import Client
+from pantala.cluster.resources import BY_KIND, DEPLOYMENT
+from pantala.errors import ApiError, Unavailable
+from pantala.manifest.canonical import digest
+from pantala.manifest.contains import missing
+from pantala.manifest.types import Manifest, Ref
+from pantala.planner.observed import Observed
+from pantala.status.problem import Problem
+from pantala.status.reasons import Reason
+
+log = logging.getLogger(__name__)
+
+_CONFLICT, _INVALID, _FORBIDDEN = 409, 422, 403
+
+
+class Action(Enum):
+    """What a child needs."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    NOTHING = "nothing"
+
+
+def stamped(desired: Manifest) -> Manifest:
+    """The manifest with the annotation that holds its digest."""
+    meta = desired["metadata"]
+    annotations = {**meta.get("annotations", {}), naming.ANNOTATION_APPLIED: digest(desired)}
+    return {**desired, "metadata": {**meta, "annotations": annotations}}
+
+
+def needed(desired: Manifest, live: Manifest | None) -> Action:
+    """What it takes to make `live` the stamped manifest `desired`. Pure."""
+    if live is None:
+        return Action.CREATE
+    applied = live["metadata"].get("annotations", {}).get(naming.ANNOTATION_APPLIED)
+    if applied != desired["metadata"]["annotations"][naming.ANNOTATION_APPLIED]:
+        return Action.UPDATE
+    return Action.NOTHING if missing(desired, live) is None else Action.UPDATE
+
+
+class Writer:
+    """Carries out what was planned for one model at a time."""
+
+    def __init__(self, client: Client, cache: Cache) -> None:
+        self._client = client
+        self._cache = cache
+
+    async def apply(self, seen: Observed, manifests: Sequence[Manifest]) -> tuple[Problem, ...]:
+        """Write what differs; what a pod needs goes before its Deployment.
+
+        Returns:
+            What keeps children from being written, for the status.
+
+        Raises:
+            ApiError: A write failed in a way that passes.
+            Unavailable: The API server did not answer.
+        """
+        problems: list[Problem] = []
+        for wave in (False, True):
+            batch = [manifest for manifest in manifests if (manifest["kind"] == DEPLOYMENT.kind) is wave]
+            results = await asyncio.gather(*(self._one(seen, manifest) for manifest in batch), return_exceptions=True)
+            failures = [result for result in results if isinstance(result, BaseException)]
+            if failures:
+                raise failures[0]
+            problems += [result for result in results if isinstance(result, Problem)]
+        return tuple(problems)
+
+    async def prune(self, leftovers: Sequence[Manifest]) -> None:
+        """Delete children that nothing asks for any more; each by uid, so that never another object goes."""
+        for obj in leftovers:
+            ref, resource = Ref.of(obj), BY_KIND[obj["kind"]]
+            log.info("deleting %s", ref)
+            await self._client.delete(resource, ref.namespace, ref.name, obj["metadata"]["uid"])
+            self._cache.forget(ref, obj["metadata"]["labels"][naming.LABEL_MODEL])
+            metrics.WRITES.labels("delete", ref.kind).inc()
+
+    async def _one(self, seen: Observed, manifest: Manifest) -> Problem | None:
+        desired = stamped(manifest)
+        ref, resource = Ref.of(desired), BY_KIND[desired["kind"]]
+        live = seen.children.get(ref)
+        if live is not None and not seen.owns(live):
+            return _conflict(ref, live)
+        action = needed(desired, live)
+        if action is Action.NOTHING:
+            return None
+        if live is not None:
+            log.info("updating %s: %s differs", ref, missing(desired, live) or "what was applied")
+        try:
+            if action is Action.CREATE:
+                created = {**desired, "metadata": {**desired["metadata"], "resourceVersion": "1"}}
+                answer = await self._client.apply(resource, created)
+            else:
+                answer = await self._client.apply(resource, desired)
+        except ApiError as error:
+            if error.status == _CONFLICT and action is Action.CREATE:
+                return await self._taken(seen, desired, ref)
+            return _refused(ref, error)
+        self._cache.written(resource, answer)
+        metrics.WRITES.labels(action.value, ref.kind).inc()
+        return None
+
+    async def _taken(self, seen: Observed, desired: Manifest, ref: Ref) -> Problem | None:
+        """The name is taken by an object outside the cache: a stranger's, or ours without its labels."""
+        resource = BY_KIND[ref.kind]
+        live = await self._client.get(resource, ref.namespace, ref.name)
+        if not seen.owns(live):
+            return _conflict(ref, live)
+        try:
+            self._cache.written(resource, await self._client.apply(resource, desired))
+        except ApiError as error:
+            return _refused(ref, error)
+        metrics.WRITES.labels(Action.UPDATE.value, ref.kind).inc()
+        return None
+
+
+def _conflict(ref: Ref, live: Manifest) -> Problem:
+    owner = next((item for item in live["metadata"].get("ownerReferences", ()) if item.get("controller")), None)
+    whose = f"it belongs to {owner['kind']} {owner['name']}" if owner else "it was made by somebody else"
+    step = "Delete or rename it, or give the model or the version another name."
+    return Problem(Reason.NAME_CONFLICT, f"{ref} exists already and {whose}; it is left as it is. {step}")
+
+
+def _refused(ref: Ref, error: ApiError) -> Problem:
+    """The words for a refusal that stays; what passes by itself is raised again."""
+    if error.status == _FORBIDDEN and "exceeded quota" in error.message:
+        step = "Raise the ResourceQuota, or remove objects."
+        return Problem(Reason.QUOTA_EXCEEDED, f"{ref} cannot be written: {error.message}. {step}")
+    if error.status == _FORBIDDEN and "being terminated" not in error.message:
+        return Problem(
+            Reason.FORBIDDEN, f"{ref} cannot be written: {error.message}. Check the operator's Role (charts/pantala)."
+        )
+    if error.status in {400, _INVALID}:
+        return Problem(Reason.REJECTED, f"{ref} is refused: {error.message}. Change the field that it names.")
+    raise error
+
+
+NETWORK_ERRORS = (ApiError, Unavailable)
+"""What a pass over one model may end in; the queue backs off and tries again."""

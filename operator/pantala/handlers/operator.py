@@ -1,0 +1,183 @@
+"""The operator's process: caches, lease, kopf, workers, and the end of all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import kopf
+from aiohttp import web
+
+from pantala import naming
+from pantala.cluster.audit import ModelAudit
+from pantala.cluster.cache import Cache, Key
+from pantala.cluster.client import Client
+from pantala.cluster.events import Recorder
+from pantala.cluster.lease import Lease
+from pantala.cluster.reflector import SILENCE, Reflector
+from pantala.cluster.resources import MODEL, WATCHED
+from pantala.errors import ApiError, Unavailable
+from pantala.handlers import health, models
+from pantala.manifest.settings import Settings
+from pantala.reconcile import metrics
+from pantala.reconcile.queue import WorkQueue
+from pantala.reconcile.reconciler import Reconciler
+from pantala.reconcile.workers import WORKERS, work
+
+log = logging.getLogger(__name__)
+
+SELECTOR = f"{naming.LABEL_MANAGED_BY}={naming.MANAGED_BY}"
+COALESCE = 0.05
+"""Seconds that news of children wait for more of their kind."""
+AUDIT_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How one operator process runs."""
+
+    namespaces: tuple[str, ...] = ()
+    """Namespaces to watch; empty: all."""
+    lease_namespace: str = "default"
+    lease_name: str = "pantala-operator"
+    identity: str = "pantala"
+    address: str = "0.0.0.0"  # noqa: S104 -- in a pod the probes come from outside
+    port: int = 8080
+    settings: Settings = field(default_factory=Settings)
+
+
+class Operator:
+    """One process; `run` returns when it is told to stop or may not go on."""
+
+    def __init__(self, client: Client, options: Options) -> None:
+        self._client = client
+        self._options = options
+        self._queue: WorkQueue[Key] = WorkQueue(jitter=lambda: random.uniform(0.8, 1.2))  # noqa: S311 -- no secret
+        self._cache = Cache(self._queue.add, lambda key: self._queue.add_after(key, COALESCE))
+        namespaces: tuple[str | None, ...] = options.namespaces or (None,)
+        self._reflectors = [
+            Reflector(client, resource, namespace, SELECTOR, self._cache, time.monotonic)
+            for resource in WATCHED
+            for namespace in namespaces
+        ]
+        self._audit = ModelAudit(client, self._cache, namespaces, time.monotonic)
+        self._stop = asyncio.Event()
+        self._ready = False
+        self._crashed: list[str] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        metrics.QUEUE_DEPTH.set_function(lambda: float(len(self._queue)))
+
+    def stop(self) -> None:
+        """Ask for an orderly end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve health, fill the caches, wait for the Lease, work."""
+        options = self._options
+        runner = web.AppRunner(health.application(self.problems, lambda: self._ready), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, options.address, options.port).start()
+        lease = Lease(self._client, options.lease_namespace, options.lease_name, options.identity, time.monotonic)
+        work_until_told = asyncio.create_task(self._work(lease))
+        told = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({work_until_told, told}, return_when=asyncio.FIRST_COMPLETED)
+            if work_until_told.done():
+                work_until_told.result()
+        finally:
+            await _cancel([work_until_told, told, *self._tasks])
+            await lease.release()
+            await runner.cleanup()
+
+    def problems(self) -> list[str]:
+        """What only a restart can mend."""
+        found = list(self._crashed)
+        found += [
+            f"the watch of {reflector.resource.plural} has been silent for {reflector.silent_for():.0f} s"
+            for reflector in self._reflectors
+            if reflector.synced.is_set() and reflector.silent_for() > 4 * SILENCE
+        ]
+        if self._audit.dead:
+            found.append(f"the watch of {naming.PLURAL} delivers nothing")
+        return found
+
+    async def _work(self, lease: Lease) -> None:
+        await self._wait_for_resource()
+        for reflector in self._reflectors:
+            self._spawn(reflector.run(), f"watch of {reflector.resource.plural}")
+        await asyncio.gather(*(reflector.synced.wait() for reflector in self._reflectors))
+        self._ready = True
+        await lease.acquire()
+        metrics.LEADER.set(1)
+        recorder = Recorder(self._client, self._options.identity)
+        reconciler = Reconciler(self._client, self._cache, recorder, self._options.settings, lambda: datetime.now(UTC))
+        for _ in range(WORKERS):
+            self._spawn(work(self._queue, reconciler), "worker")
+        self._spawn(self._watch_models(), f"watch of {naming.PLURAL}")
+        self._spawn(self._look_again(), "audit")
+        await lease.keep()
+        self._crashed.append("the lease is lost")
+
+    async def _wait_for_resource(self) -> None:
+        """Until the CRD is there and may be read; says every time what is missing."""
+        namespace = self._options.namespaces[0] if self._options.namespaces else None
+        wait = 1.0
+        while True:
+            try:
+                await self._client.list(MODEL, namespace, {"limit": "1"})
+            except ApiError as error:
+                step = "apply crds/" if error.status == 404 else "check the operator's Role"  # noqa: PLR2004 -- HTTP
+                log.warning("%s cannot be listed (%s): %s", MODEL.plural, error, step)
+            except Unavailable as error:
+                log.warning("%s", error)
+            else:
+                return
+            await asyncio.sleep(wait)
+            wait = min(30.0, wait * 2)
+
+    async def _watch_models(self) -> None:
+        options = self._options
+        where: dict[str, Any] = {"namespaces": options.namespaces} if options.namespaces else {"clusterwide": True}
+        await kopf.operator(
+            registry=models.registry(self._cache),
+            settings=models.settings(),
+            standalone=True,
+            stop_flag=self._stop,
+            **where,
+        )
+        if not self._stop.is_set():
+            msg = "kopf ended by itself"
+            raise RuntimeError(msg)
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(AUDIT_SECONDS)
+            try:
+                await self._audit.look()
+            except (ApiError, Unavailable) as error:
+                log.warning("the models cannot be listed: %s", error)
+
+    def _spawn(self, job: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(job, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task that ends by itself is a defect that the liveness probe must see."""
+        if task.cancelled() or self._stop.is_set():
+            return
+        error = task.exception()
+        self._crashed.append(f"{task.get_name()} ended: {error!r}")
+        log.error("%s ended", task.get_name(), exc_info=error)
+
+
+async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,91 @@
+"""The Deployment of a version, and the ConfigMap that its pods mount."""
+
+from __future__ import annotations
+
+from pantala import naming
+from pantala.api import durations
+from pantala.api.model import InferenceModel
+from pantala.api.resolve import ResolvedVersion
+from pantala.manifest.types import Manifest
+from pantala.planner.observed import REPLICAS_OWNERS
+from pantala.planner.render import Rendering
+
+
+def deployment(
+    model: InferenceModel, version: ResolvedVersion, rendering: Rendering, replicas: int | None, owner: Manifest
+) -> Manifest:
+    """The Deployment of a version; without `replicas` where an autoscaler decides about them."""
+    name, namespace = naming.child_name(model.metadata.name, version.name), model.metadata.namespace
+    spec: Manifest = {
+        "selector": {"matchLabels": naming.selector(version.name, model.metadata.name)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": _strategy(version)},
+        # Deployment and startup probe give up together; the API server wants it above minReadySeconds (0).
+        "progressDeadlineSeconds": max(1, int(durations.parse(version.runtime.startup_timeout).total_seconds())),
+        "revisionHistoryLimit": 2,
+        "template": rendering.template,
+    }
+    if replicas is not None:
+        spec["replicas"] = replicas
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": naming.labels(model.metadata.name, version.name),
+            "annotations": {naming.ANNOTATION_RENDERED_WITH: rendering.record},
+            "ownerReferences": [owner],
+        },
+        "spec": spec,
+    }
+
+
+def config_map(
+    model: InferenceModel, version: ResolvedVersion, rendering: Rendering, owner: Manifest
+) -> Manifest | None:
+    """The files of the version's model server; None if it needs none."""
+    if not rendering.files:
+        return None
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": naming.child_name(model.metadata.name, version.name),
+            "namespace": model.metadata.namespace,
+            "labels": naming.labels(model.metadata.name, version.name),
+            "ownerReferences": [owner],
+        },
+        "data": dict(rendering.files),
+    }
+
+
+def _strategy(version: ResolvedVersion) -> Manifest:
+    """One pod more and none fewer; several replicas on cards the other way round, since a spare card is rare."""
+    if version.update is not None:
+        return {"maxSurge": version.update.max_surge, "maxUnavailable": version.update.max_unavailable}
+    scarce = version.accelerator is not None and version.scaling.min_replicas > 1
+    return {"maxSurge": 0, "maxUnavailable": 1} if scarce else {"maxSurge": 1, "maxUnavailable": 0}
+
+
+def replicas(
+    version: ResolvedVersion, *, parked: bool, autoscaled: bool, live: Manifest | None, floor: int
+) -> int | None:
+    """How many replicas to ask for, or None to leave that to the autoscaler.
+
+    `floor` is the number of replicas of the version that this one is to replace. While nobody else has set the number,
+    it stays in our apply at its live value: dropping it would make Kubernetes fall back to 1.
+    """
+    least = version.scaling.min_replicas
+    most = version.scaling.max_replicas or least
+    start = max(least, min(most, floor))
+    if parked:
+        return 0
+    if not autoscaled:
+        return least
+    if live is None:
+        return start
+    current = int(live["spec"].get("replicas", 1))
+    if current == 0:
+        return start  # An autoscaler does nothing at zero.
+    others = set(live["metadata"].get(REPLICAS_OWNERS, ())) - {naming.FIELD_MANAGER}
+    return None if others else current

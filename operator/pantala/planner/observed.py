@@ -1,0 +1,96 @@
+"""What the cluster holds of one model, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pantala import naming
+from pantala.manifest.types import Manifest, Ref
+
+REPLICAS_OWNERS = "replicasOwners"
+"""Key that the cache adds to a Deployment's metadata: the field managers that own `spec.replicas`."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One model and all that belongs to it."""
+
+    model: Manifest
+    children: Mapping[Ref, Manifest] = field(default_factory=dict)
+    pods: tuple[Manifest, ...] = ()
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the model."""
+        return str(self.model["metadata"]["namespace"])
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return str(self.model["metadata"]["name"])
+
+    def child(self, kind: str, name: str) -> Manifest | None:
+        """A child of this model by kind and name; None as well where a stranger has that name."""
+        found = self.children.get(Ref(kind, self.namespace, name))
+        return found if found is not None and self.owns(found) else None
+
+    def owns(self, obj: Manifest) -> bool:
+        """Whether this very model (by uid) controls an object."""
+        return any(
+            owner.get("controller") and owner.get("uid") == self.model["metadata"]["uid"]
+            for owner in obj["metadata"].get("ownerReferences", ())
+        )
+
+    def deployment(self, version: str) -> Manifest | None:
+        """The Deployment of a version."""
+        return self.child("Deployment", naming.child_name(self.name, version))
+
+    def versions(self) -> frozenset[str]:
+        """Versions that have at least one object in the cluster."""
+        return frozenset(
+            label
+            for obj in self.children.values()
+            if self.owns(obj) and (label := obj["metadata"].get("labels", {}).get(naming.LABEL_VERSION))
+        )
+
+    def pods_of(self, version: str) -> tuple[Manifest, ...]:
+        """Pods of a version, those on their way out left out."""
+        return tuple(
+            pod
+            for pod in self.pods
+            if pod["metadata"].get("labels", {}).get(naming.LABEL_VERSION) == version
+            and "deletionTimestamp" not in pod["metadata"]
+        )
+
+    @property
+    def stable(self) -> str | None:
+        """The version that the model's Service selects: the one with the traffic. None before there is a Service."""
+        service = self.child("Service", self.name)
+        return service["spec"].get("selector", {}).get(naming.LABEL_VERSION) if service else None
+
+
+def rolled_out(deployment: Manifest | None) -> bool:
+    """Whether all replicas of a Deployment run its present template and are available."""
+    if deployment is None:
+        return False
+    status = deployment.get("status", {})
+    wanted = deployment["spec"].get("replicas", 1)
+    return bool(
+        status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+        and status.get("updatedReplicas", 0) >= wanted
+        and status.get("availableReplicas", 0) >= wanted
+        and status.get("replicas", 0) <= status.get("updatedReplicas", 0)
+        and wanted > 0
+    )
+
+
+def ready_pods(pods: tuple[Manifest, ...]) -> int:
+    """How many of the pods answer requests."""
+    return sum(
+        any(
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for condition in pod.get("status", {}).get("conditions", ())
+        )
+        for pod in pods
+    )

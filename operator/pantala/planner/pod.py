@@ -1,0 +1,201 @@
+"""The pod of a version: fetcher, model server, and what storage, distribution and accelerator add to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pantala import naming
+from pantala.accelerators import registry as accelerators
+from pantala.api.model import InferenceModel
+from pantala.api.pod import TemplatePodSpec
+from pantala.api.resolve import ResolvedVersion
+from pantala.distribution import registry as distribution
+from pantala.manifest.canonical import digest
+from pantala.manifest.quantity import parse
+from pantala.manifest.settings import Settings
+from pantala.manifest.types import Manifest, ServerParts
+from pantala.storage import registry as storage
+from pantala.storage.base import Invalid, Source, StorageAccess
+from pantala.traffic import service
+
+WEIGHTS = {"name": "models", "mountPath": "/models"}
+CONFIG = {"name": "config", "mountPath": "/etc/pantala", "readOnly": True}
+SCRATCH = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 -- a volume of the pod, since the root is read-only
+FETCHER_METRICS_PORT = 9465
+
+RESTRICTED: Mapping[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+"""Container security context that the `restricted` Pod Security level accepts."""
+
+_GRACE_SECONDS = 60
+_FETCHER_MEMORY = "256Mi"
+
+
+def template(
+    model: InferenceModel, version: ResolvedVersion, server: ServerParts, fetcher_image: str, settings: Settings
+) -> Manifest | Invalid:
+    """The pod template of a version, or why there can be none."""
+    access = storage_access(version)
+    if isinstance(access, Invalid):
+        return access
+    spec = version.template.spec if version.template and version.template.spec else TemplatePodSpec()
+    user = spec.as_dict()
+    grace = spec.termination_grace_period_seconds or _GRACE_SECONDS
+    volumes: list[Mapping[str, Any]] = [_weights_volume(version), {"name": "tmp", "emptyDir": {}}]
+    if server.files:
+        volumes.append({"name": "config", "configMap": {"name": naming.child_name(model.metadata.name, version.name)}})
+    volumes += [*access.volumes, *server.parts.volumes, *user.pop("volumes", [])]
+    fetch = _fetch(version, server, access, fetcher_image, settings)
+    container = _server(version, server, user.pop("volumeMounts", []), _drain(grace, settings), settings)
+    # What the user sets replaces the operator's value, field by field.
+    security = {
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "fsGroup": 1000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    } | user.pop("securityContext", {})
+    return {
+        "metadata": _metadata(model, version, server),
+        "spec": {
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": security,
+            "initContainers": [fetch],
+            "containers": [container],
+            "volumes": _unique(volumes, "name"),
+            **_spread(model, version, user),
+            "terminationGracePeriodSeconds": grace,
+        },
+    }
+
+
+def storage_access(version: ResolvedVersion) -> StorageAccess | Invalid:
+    """How the fetcher reaches the version's weights."""
+    block = version.storage
+    source = Source(
+        uri=version.uri,
+        endpoint=block.endpoint if block else None,
+        region=block.region if block else None,
+        digest=version.digest,
+        secret_name=block.secret_ref.name if block and block.secret_ref else None,
+    )
+    store = storage.for_uri(version.uri)
+    return store if isinstance(store, Invalid) else store.access(source)
+
+
+def _metadata(model: InferenceModel, version: ResolvedVersion, server: ServerParts) -> Manifest:
+    user = version.template.metadata if version.template else None
+    annotations = dict((user.annotations if user else None) or {})
+    annotations = service.prometheus_annotations(server) | annotations
+    if server.files:
+        # A server reads its files when it starts: new content needs new pods.
+        annotations[f"{naming.GROUP}/config"] = digest(dict(server.files))
+    labels = dict((user.labels if user else None) or {}) | naming.labels(model.metadata.name, version.name)
+    return {"labels": labels, "annotations": annotations}
+
+
+def _weights_volume(version: ResolvedVersion) -> Manifest:
+    cache = version.storage.cache if version.storage else None
+    if cache is not None and cache.pvc is not None:
+        return {"name": "models", "persistentVolumeClaim": {"claimName": cache.pvc.claim_name}}
+    return {"name": "models", "emptyDir": cache.empty_dir.as_dict() if cache and cache.empty_dir else {}}
+
+
+def _fetch(
+    version: ResolvedVersion, server: ServerParts, access: StorageAccess, image: str, settings: Settings
+) -> Manifest:
+    route = distribution.route(version)
+    args = ["fetch", *access.args, "--to", WEIGHTS["mountPath"], "--layout", server.layout]
+    args += ["--model-name", version.model_name, "--metrics-port", str(FETCHER_METRICS_PORT)]
+    if server.files:
+        args += ["--overlay", str(CONFIG["mountPath"])]
+    mounts: list[Mapping[str, Any]] = [
+        WEIGHTS,
+        SCRATCH,
+        *([CONFIG] if server.files else []),
+        *access.mounts,
+        *route.parts.mounts,
+    ]
+    container: Manifest = {
+        "name": "fetch",
+        "image": image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "args": [*args, *route.args],
+        "ports": [{"name": "fetch-metrics", "containerPort": FETCHER_METRICS_PORT}],
+        "volumeMounts": _unique(mounts, "mountPath"),
+        "securityContext": dict(RESTRICTED),
+    }
+    env = [*access.env, *route.parts.env]
+    if env:
+        container["env"] = env
+    resources = _resources(version)
+    if resources:
+        # A pod asks for the larger of its init and its server containers, so the same amount costs nothing.
+        limit = resources.get("limits", {}).get("memory")
+        if limit is not None and _less(limit, _FETCHER_MEMORY):
+            resources["limits"] = {**resources["limits"], "memory": _FETCHER_MEMORY}
+        container["resources"] = resources
+    return container
+
+
+def _server(
+    version: ResolvedVersion, server: ServerParts, user_mounts: list[Manifest], drain: int, settings: Settings
+) -> Manifest:
+    container = {"imagePullPolicy": settings.image_pull_policy, **server.container}
+    limits = dict(server.parts.limits)
+    env = [*server.parts.env]
+    card = accelerators.claim(version.accelerator)
+    limits |= card.limits
+    env += card.env
+    resources = _resources(version)
+    if limits:
+        resources["limits"] = {**resources.get("limits", {}), **limits}
+    if resources:
+        container["resources"] = resources
+    if env:
+        container["env"] = _unique([*container.get("env", []), *env], "name")
+    mounts: list[Mapping[str, Any]] = [
+        WEIGHTS,
+        SCRATCH,
+        *([CONFIG] if server.files else []),
+        *server.parts.mounts,
+        *user_mounts,
+    ]
+    container["volumeMounts"] = _unique(mounts, "mountPath")
+    container["lifecycle"] = {"preStop": {"sleep": {"seconds": drain}}}
+    return container
+
+
+def _resources(version: ResolvedVersion) -> Manifest:
+    return version.resources.as_dict() if version.resources else {}
+
+
+def _drain(grace: int, settings: Settings) -> int:
+    """Seconds between leaving the endpoints and SIGTERM; never more than half of what the user grants."""
+    return max(1, min(settings.drain_seconds, grace // 2))
+
+
+def _less(left: str, right: str) -> bool:
+    first, second = parse(left), parse(right)
+    return first is not None and second is not None and first < second
+
+
+def _spread(model: InferenceModel, version: ResolvedVersion, user: Manifest) -> Manifest:
+    """The user's scheduling fields; a spread constraint without a selector counts the pods of this version."""
+    constraints = user.get("topologySpreadConstraints")
+    if constraints:
+        own = {"matchLabels": naming.selector(version.name, model.metadata.name)}
+        user["topologySpreadConstraints"] = [{"labelSelector": own} | constraint for constraint in constraints]
+    return user
+
+
+def _unique(items: Iterable[Mapping[str, Any]], key: str) -> list[Manifest]:
+    """The items, the first of each key: several features may ask for the same volume or mount."""
+    found: dict[str, Manifest] = {}
+    for item in items:
+        found.setdefault(str(item[key]), dict(item))
+    return list(found.values())

@@ -1,0 +1,97 @@
+"""One pass over one model: all reads first, a pure plan, the writes, at most one status patch, then the events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from pantala.api.model import InferenceModel
+from pantala.cluster.apply import Writer
+from pantala.cluster.cache import Cache, Key
+from pantala.cluster.client import Client
+from pantala.cluster.events import Recorder
+from pantala.cluster.resources import MODEL
+from pantala.errors import ApiError
+from pantala.manifest.settings import Settings
+from pantala.planner import plan as planning
+from pantala.planner.observed import Observed
+from pantala.planner.report import LAZY_SECONDS, Report, report, unreadable
+from pantala.status.reasons import Reason
+
+log = logging.getLogger(__name__)
+
+RECHECK_SECONDS = 30.0
+"""How soon a child that cannot be written is tried again: nothing tells when a stranger's object goes away."""
+
+
+class Reconciler:
+    """Makes one model true; holds nothing that a restart would miss."""
+
+    def __init__(
+        self,
+        client: Client,
+        cache: Cache,
+        recorder: Recorder,
+        settings: Settings,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._client = client
+        self._cache = cache
+        self._writer = Writer(client, cache)
+        self._recorder = recorder
+        self._settings = settings
+        self._now = now
+        self._postponed: dict[Key, datetime] = {}
+
+    async def reconcile(self, key: Key) -> float | None:
+        """One pass.
+
+        Returns:
+            Seconds after which to look again, or None if only a change can make a difference.
+        """
+        seen = self._cache.observe(key)
+        if seen is None or "deletionTimestamp" in seen.model["metadata"]:
+            self._postponed.pop(key, None)  # Garbage collection deletes the children.
+            return None
+        try:
+            model = InferenceModel.read(seen.model)
+        except ValidationError as error:
+            return await self._tell(key, seen, unreadable(seen, error, self._now()))
+        plan = planning.plan(model, seen, self._settings)
+        problems = await self._writer.apply(seen, plan.apply)
+        if not any(problem.reason is Reason.FORBIDDEN for problem in problems):
+            await self._writer.prune(plan.delete)
+        after = self._cache.observe(key)
+        if after is None:
+            return None
+        outcome = report(model, after, plan, problems, self._now())
+        wait = await self._tell(key, after, outcome)
+        return RECHECK_SECONDS if wait is None and problems else wait
+
+    async def _tell(self, key: Key, seen: Observed, outcome: Report) -> float | None:
+        """Patch the status if it changed, then tell the events."""
+        if outcome.status == (seen.model.get("status") or {}):
+            self._postponed.pop(key, None)
+            return None
+        if not outcome.urgent:
+            since = self._postponed.setdefault(key, self._now())
+            left = LAZY_SECONDS - (self._now() - since).total_seconds()
+            if left > 0:
+                return left
+        self._postponed.pop(key, None)
+        meta = seen.model["metadata"]
+        try:
+            answer = await self._client.replace_status(MODEL, key.namespace, key.name, outcome.status, meta["uid"])
+        except ApiError as error:
+            if error.status in {404, 422}:
+                # Deleted, or deleted and made again: the watch will say so, and the next pass is about the new one.
+                log.info("status of %s/%s was not written: %s", *key, error)
+                return None
+            raise
+        self._cache.written(MODEL, answer)
+        for notice in outcome.events:
+            await self._recorder.record(seen.model, notice, self._now())
+        return None

@@ -1,0 +1,43 @@
+"""Workers that take keys off the queue; one broken model delays no other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from pantala.cluster.apply import NETWORK_ERRORS
+from pantala.cluster.cache import Key
+from pantala.errors import ApiError
+from pantala.reconcile import metrics
+from pantala.reconcile.queue import WorkQueue
+from pantala.reconcile.reconciler import Reconciler
+
+log = logging.getLogger(__name__)
+
+WORKERS = 16
+"""Models that are reconciled at a time: enough to hide the API server's latency, few enough to be fair to it."""
+
+
+async def work(queue: WorkQueue[Key], reconciler: Reconciler) -> None:
+    """Reconcile keys until cancelled."""
+    while True:
+        key = await queue.get()
+        begun = time.perf_counter()
+        try:
+            after = await reconciler.reconcile(key)
+        except NETWORK_ERRORS as error:
+            metrics.RECONCILES.labels("retry").inc()
+            log.warning("%s/%s: tried again soon: %s", *key, error)
+            queue.done(key, failed=True, after=error.retry_after if isinstance(error, ApiError) else None)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # A defect in the operator: loud, but the other models go on.
+            metrics.RECONCILES.labels("error").inc()
+            log.exception("%s/%s: could not be reconciled", *key)
+            queue.done(key, failed=True)
+        else:
+            metrics.RECONCILES.labels("done").inc()
+            queue.done(key, after=after)
+        metrics.RECONCILE_SECONDS.observe(time.perf_counter() - begun)

@@ -1,0 +1,194 @@
+"""Why the pods of a version do not get ready: read off the pods and the Deployment, without rights on Events or Secrets."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pantala.errors import FetchFailure
+from pantala.manifest.types import Manifest
+from pantala.status.problem import Problem
+from pantala.status.reasons import Reason
+
+_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
+_CREATE = frozenset({"CreateContainerError", "RunContainerError", "CreatePodSandboxError", "PreCreateHookError"})
+_FETCH = {
+    FetchFailure.NOT_FOUND: (Reason.WEIGHTS_NOT_FOUND, "Correct the URI by adding a version, or upload the weights."),
+    FetchFailure.DENIED: (Reason.WEIGHTS_DENIED, "Check the keys of `storage.secretRef` and the store's permissions."),
+    FetchFailure.DISK_FULL: (Reason.DISK_FULL, "Raise `storage.cache.emptyDir.sizeLimit`, or free space on the node."),
+    FetchFailure.DIGEST_MISMATCH: (
+        Reason.DIGEST_MISMATCH,
+        "Upload the right weights, or add a version with their digest.",
+    ),
+    FetchFailure.CHANGED_WHILE_READING: (Reason.WEIGHTS_CHANGED, "It is tried again; write new weights to a new URI."),
+    FetchFailure.INVALID: (Reason.WEIGHTS_INVALID, "Make the folder what the runtime expects (docs/runtimes.md)."),
+    FetchFailure.UNAVAILABLE: (
+        Reason.STORE_UNAVAILABLE,
+        "It is tried again; check `storage.endpoint` and the network.",
+    ),
+}
+_MESSAGE_TAIL = 600
+_OOM = "OOMKilled"
+
+
+def diagnose(deployment: Manifest | None, pods: Iterable[Manifest], *, updating: bool = False) -> Problem | None:
+    """The most telling problem of a version's pods, or None.
+
+    Args:
+        deployment: The version's Deployment: it knows of pods that could not even be made.
+        pods: The version's pods, without those on their way out.
+        updating: Whether other pods of the version answer, so that a pod without a node is one of the surge.
+    """
+    problems = [
+        problem for pod in sorted(pods, key=_newest, reverse=True) if (problem := _of_pod(pod, updating=updating))
+    ]
+    # A pod that failed says more than one that was never made, or that waits for a node.
+    problems.sort(key=lambda problem: problem.reason in {Reason.UNSCHEDULABLE, Reason.NO_GPU, Reason.EVICTED})
+    if problems:
+        return problems[0]
+    return _of_deployment(deployment) if deployment is not None else None
+
+
+def _newest(pod: Manifest) -> str:
+    return str(pod["metadata"].get("creationTimestamp", ""))
+
+
+def _of_deployment(deployment: Manifest) -> Problem | None:
+    name = deployment["metadata"]["name"]
+    for condition in deployment.get("status", {}).get("conditions", ()):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return _rejected(name, condition.get("message", ""))
+    for condition in deployment.get("status", {}).get("conditions", ()):
+        if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
+            return Problem(
+                Reason.STARTUP_TIMEOUT,
+                f"Deployment {name} did not get ready within runtime.startupTimeout. "
+                "Look at the pods' logs, or raise the time-out.",
+            )
+    return None
+
+
+def _rejected(name: str, text: str) -> Problem:
+    cases = (
+        (
+            r"exceeded quota|failed quota",
+            Reason.QUOTA_EXCEEDED,
+            "Raise the ResourceQuota, or ask for less in `resources`.",
+        ),
+        (r"violates PodSecurity", Reason.POD_SECURITY, "Change `template.spec` or the namespace's Pod Security level."),
+        (
+            r"(minimum|maximum) (cpu|memory|ephemeral-storage) usage|LimitRange|limit to request ratio",
+            Reason.LIMIT_RANGE,
+            "Set `resources` to what the LimitRange allows.",
+        ),
+        (
+            r"serviceaccount .* not found|service account .* not found",
+            Reason.PODS_REJECTED,
+            "Create the ServiceAccount.",
+        ),
+    )
+    for pattern, reason, step in cases:
+        if re.search(pattern, text, re.IGNORECASE):
+            return Problem(reason, f"The pods of Deployment {name} are refused: {text}. {step}")
+    return Problem(Reason.PODS_REJECTED, f"The pods of Deployment {name} are refused: {text}")
+
+
+def _of_pod(pod: Manifest, *, updating: bool) -> Problem | None:
+    name, status = pod["metadata"]["name"], pod.get("status", {})
+    if status.get("phase") == "Failed":
+        text = status.get("message", "")
+        if "EmptyDir" in text or "ephemeral" in text:
+            return Problem(Reason.DISK_FULL, f"Pod {name}: {text} {_FETCH[FetchFailure.DISK_FULL][1]}")
+        return Problem(Reason.EVICTED, f"Pod {name} failed: {status.get('reason', '')} {text}".strip())
+    for condition in status.get("conditions", ()):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return _unscheduled(name, condition.get("message", ""), updating=updating)
+    for state in (*_containers(status, "initContainerStatuses"), *_containers(status, "containerStatuses")):
+        problem = _of_container(name, state)
+        if problem is not None:
+            return problem
+    return None
+
+
+def _unscheduled(name: str, text: str, *, updating: bool) -> Problem | None:
+    if not text:
+        return None
+    if updating:
+        return Problem(
+            Reason.NO_ROOM_TO_SURGE,
+            f"There is no room for the additional pod {name} of the update: {text} "
+            "Use `update: {maxSurge: 0, maxUnavailable: 1}`, or add a node.",
+        )
+    if re.search(r"Insufficient nvidia\.com/", text):
+        step = "Ask for fewer cards in `accelerator`, free some, or add a node that has them."
+        return Problem(Reason.NO_GPU, f"Pod {name} waits for a GPU: {text} {step}")
+    step = "Ask for less in `resources`, change `template.spec`, or add a node."
+    return Problem(Reason.UNSCHEDULABLE, f"Pod {name} fits on no node: {text} {step}")
+
+
+def _containers(status: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+    yield from status.get(key, ())
+
+
+def _of_container(pod: str, status: Mapping[str, Any]) -> Problem | None:
+    waiting = status.get("state", {}).get("waiting", {})
+    reason, text = waiting.get("reason", ""), waiting.get("message", "")
+    container = status["name"]
+    if reason in _PULL:
+        step = "Check the image's name and `template.spec.imagePullSecrets`."
+        return Problem(
+            Reason.IMAGE_PULL_FAILED,
+            f"Pod {pod}: image {status.get('image', '')} cannot be pulled: {_tail(text)} {step}",
+        )
+    if reason == "CreateContainerConfigError":
+        return Problem(
+            Reason.SECRET_MISSING,
+            f"Pod {pod}, container {container}: {_tail(text)}. Create it, with the keys in docs/fetcher.md.",
+        )
+    if reason in _CREATE:
+        return Problem(Reason.CONTAINER_FAILED, f"Pod {pod}, container {container}: {_tail(text)}")
+    ended = status.get("state", {}).get("terminated") or (
+        status.get("lastState", {}).get("terminated") if not status.get("ready") else None
+    )
+    if not ended or ended.get("exitCode", 0) == 0:
+        return None
+    return _ended(pod, container, status.get("restartCount", 0), reason, ended)
+
+
+def _ended(pod: str, container: str, restarts: int, waiting: str, ended: Mapping[str, Any]) -> Problem | None:
+    code, text = ended.get("exitCode", 0), str(ended.get("message", ""))
+    if ended.get("reason") == _OOM:
+        step = "Raise `resources.limits.memory`."
+        return Problem(Reason.OUT_OF_MEMORY, f"Pod {pod}: container {container} was killed at its memory limit. {step}")
+    if container == "fetch":
+        return _fetch_failed(pod, code, text)
+    where = f"Pod {pod}: the model server ends with exit code {code}"
+    words = f" Its last words: {_tail(text)}" if text.strip() else " It left no message."
+    # A server that was once started and dies again and again is another matter than one that never loads its model.
+    if re.search(r"load|model|initiali[sz]e|worker", text, re.IGNORECASE):
+        return Problem(Reason.MODEL_LOAD_FAILED, f"{where}.{words}")
+    if waiting == "CrashLoopBackOff" or restarts > 1:
+        return Problem(Reason.RESTART_LOOP, f"{where}.{words} Look at its log: kubectl logs --previous {pod}.")
+    return Problem(Reason.CONTAINER_FAILED, f"{where}.{words}") if restarts == 0 else None
+
+
+def _fetch_failed(pod: str, code: int, text: str) -> Problem:
+    failure = FetchFailure.from_exit_code(code)
+    if failure is None:
+        return Problem(
+            Reason.FETCH_FAILED, f"Pod {pod}: the fetcher ended with exit code {code}. {_tail(text)}".strip()
+        )
+    reason, step = _FETCH[failure]
+    try:
+        words = str(json.loads(text).get("message", text))
+    except (ValueError, AttributeError):
+        words = text
+    return Problem(reason, f"Pod {pod}: {_tail(words)} {step}")
+
+
+def _tail(text: str) -> str:
+    """The end of a long text: where a program says why it gave up."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _MESSAGE_TAIL else "... " + flat[-_MESSAGE_TAIL:]

@@ -1,0 +1,119 @@
+"""Reasons of conditions and events: one CamelCase word each, listed in docs/conditions.md."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a condition has its status."""
+
+    # Nothing is wrong.
+    ACCEPTED = "Accepted"
+    """The resource can be served as it is written."""
+    SERVING = "Serving"
+    """The version that has the traffic answers."""
+    FETCHED = "Fetched"
+    """The weights of the target version are on a node, verified."""
+    PAUSED = "Paused"
+    """`spec.paused` is set: nothing is changed until it is not."""
+
+    # On the way.
+    STARTING = "Starting"
+    """The pods are being made, fetched, loaded."""
+    ROLLING_OUT = "RollingOut"
+    """The version answers and its pods are being replaced."""
+    REPLACING = "Replacing"
+    """The old version answers until the new one is ready."""
+
+    # The resource or its surroundings.
+    INVALID_SPEC = "InvalidSpec"
+    """A field has a value that cannot work."""
+    NAME_CONFLICT = "NameConflict"
+    """Another object, not of this model, has the name of a child."""
+    REJECTED = "Rejected"
+    """The API server refuses a child as it would have to be."""
+    FORBIDDEN = "Forbidden"
+    """The operator lacks a right that it needs in this namespace."""
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    """A ResourceQuota of the namespace has no room for the pods."""
+    LIMIT_RANGE = "LimitRange"
+    """A LimitRange of the namespace does not allow what the pods ask for."""
+    POD_SECURITY = "PodSecurity"
+    """The Pod Security level of the namespace does not allow the pods."""
+    PODS_REJECTED = "PodsRejected"
+    """The API server refuses the pods."""
+    UNSCHEDULABLE = "Unschedulable"
+    """No node has what the pod asks for."""
+    NO_GPU = "NoGPU"
+    """No node has enough cards that are free."""
+    NO_ROOM_TO_SURGE = "NoRoomToSurge"
+    """The additional pod of an update fits on no node."""
+
+    # The pod.
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    """An image cannot be pulled."""
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 -- a reason, not a password
+    """A Secret, a ConfigMap or one of its keys that a container needs does not exist."""
+    CONTAINER_FAILED = "ContainerFailed"
+    """The container cannot be created or started."""
+    EVICTED = "Evicted"
+    """The node threw the pod out."""
+
+    # The weights: the fetcher's own words (pantala.errors.FetchFailure).
+    WEIGHTS_NOT_FOUND = "WeightsNotFound"
+    """The store has nothing under this URI."""
+    WEIGHTS_DENIED = "WeightsDenied"
+    """The store refuses the credentials."""
+    DISK_FULL = "DiskFull"
+    """The weights do not fit on the volume."""
+    DIGEST_MISMATCH = "DigestMismatch"
+    """The weights are not those that the digest promises."""
+    WEIGHTS_CHANGED = "WeightsChanged"
+    """The weights were replaced while they were being read."""
+    WEIGHTS_INVALID = "WeightsInvalid"
+    """What lies under the URI is not a model for this runtime."""
+    STORE_UNAVAILABLE = "StoreUnavailable"
+    """The store does not answer."""
+    FETCH_FAILED = "FetchFailed"
+    """The fetcher ended without a word."""
+
+    # The server.
+    MODEL_LOAD_FAILED = "ModelLoadFailed"
+    """The model server cannot load the model."""
+    OUT_OF_MEMORY = "OutOfMemory"
+    """A container was killed at its memory limit."""
+    RESTART_LOOP = "RestartLoop"
+    """The model server ends again and again."""
+    STARTUP_TIMEOUT = "StartupTimeout"
+    """The pods did not get ready within `runtime.startupTimeout`."""
+
+
+TERMINAL = frozenset(
+    {
+        Reason.INVALID_SPEC,
+        Reason.NAME_CONFLICT,
+        Reason.REJECTED,
+        Reason.FORBIDDEN,
+        Reason.QUOTA_EXCEEDED,
+        Reason.LIMIT_RANGE,
+        Reason.POD_SECURITY,
+        Reason.PODS_REJECTED,
+        Reason.UNSCHEDULABLE,
+        Reason.NO_GPU,
+        Reason.NO_ROOM_TO_SURGE,
+        Reason.IMAGE_PULL_FAILED,
+        Reason.SECRET_MISSING,
+        Reason.CONTAINER_FAILED,
+        Reason.WEIGHTS_NOT_FOUND,
+        Reason.WEIGHTS_DENIED,
+        Reason.DISK_FULL,
+        Reason.DIGEST_MISMATCH,
+        Reason.WEIGHTS_INVALID,
+        Reason.MODEL_LOAD_FAILED,
+        Reason.OUT_OF_MEMORY,
+        Reason.RESTART_LOOP,
+        Reason.STARTUP_TIMEOUT,
+    }
+)
+"""Reasons that pass only when somebody changes something: they set `Stalled`. All others are waited out."""
