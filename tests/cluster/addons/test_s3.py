@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from opendal import Operator
 from opendal.exceptions import PermissionDenied
@@ -18,7 +20,7 @@ def _operator(s3: S3Server, bucket: str) -> Operator:
     )
 
 
-def test_what_was_put_is_listed_and_read(s3: S3Server, tmp_path) -> None:
+def test_what_was_put_is_listed_and_read(s3: S3Server, tmp_path: Path) -> None:
     """An S3 client sees the objects that a test stored, from bytes and from a folder."""
     s3.create_bucket("round")
     s3.create_bucket("round")

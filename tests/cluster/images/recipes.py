@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pantala.runtimes.images import TRITON
+from pantala.runtimes.images import TORCHSERVE, TRITON
 from tests.cluster.cache import cache_root, entry
-from tests.cluster.images import debian, triton
+from tests.cluster.images import debian, torchserve, triton
 from tests.cluster.images.layers import Layer, Work, blob_of, short_hash
 from tests.cluster.images.oci import Config, write_archive
 from tests.cluster.progress import say
@@ -42,6 +42,7 @@ def _pause_layers() -> tuple[Layer, ...]:
 IMAGES = {
     "pause": Image("registry.local/pause:1", Config(entrypoint=["/pause"], user="1000:1000"), _pause_layers),
     "triton": Image(TRITON, triton.CONFIG, lambda: (debian.BASE, triton.LAYER)),
+    "torchserve": Image(TORCHSERVE, torchserve.CONFIG, lambda: (debian.BASE, torchserve.LAYER)),
 }
 """The images of the local cluster by the name that `ensure` takes."""
 
