@@ -67,9 +67,10 @@ class Cluster:
                 wait_for(lambda: process.poll() is not None or _belongs(paths, process.pid), "cluster up", 600)
             except BaseException:
                 process.terminate()
-                process.wait()
+                _reap(process)
                 raise
             if process.poll() is not None:
+                _reap(process)
                 errors.seek(0)
                 raise ClusterError(f"cluster {spec.name}: {errors.read().decode(errors='replace').strip()}")
         return cls(paths, process)
@@ -92,9 +93,7 @@ class Cluster:
         """Remove the cluster and everything that belongs to it; returns when it is gone."""
         stop(self.paths.root.name)
         if self._process:
-            if self._process.stdin:
-                self._process.stdin.close()
-            self._process.wait()
+            _reap(self._process)
 
     @property
     def name(self) -> str:
@@ -185,7 +184,7 @@ class Cluster:
 
     def load_named(self, name: str) -> None:
         """Build (once) and import one of the local images: pause, pantala, triton, torchserve."""
-        from tests.cluster import images  # noqa: PLC0415 - only real nodes need images
+        from tests.cluster import images  # only real nodes need images
 
         self.load(images.ensure(name))
 
@@ -196,6 +195,12 @@ class Cluster:
     def problem(self) -> str:
         """What died since the start; empty if nothing did."""
         return self.paths.problem.read_text().strip() if self.paths.problem.exists() else ""
+
+
+def _reap(process: "subprocess.Popen[bytes]") -> None:
+    if process.stdin:
+        process.stdin.close()
+    process.wait()
 
 
 def _belongs(paths: Paths, pid: int) -> bool:

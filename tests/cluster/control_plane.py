@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -73,6 +74,17 @@ class ControlPlane:
                 return False
 
         wait_for(ready, "API server ready", READY_SECONDS, self._processes.check)
+
+    def wait_for_controllers(self, kubectl: Path) -> None:
+        """Wait until pods can be made: the first namespace has what every pod needs."""
+        command = [str(kubectl), f"--kubeconfig={self._paths.kubeconfig}", "get", "serviceaccount/default"]
+        command += ["configmap/kube-root-ca.crt"]
+        wait_for(
+            lambda: subprocess.run(command, capture_output=True, check=False).returncode == 0,
+            "service account of the first namespace",
+            READY_SECONDS,
+            self._processes.check,
+        )
 
     def _certificates(self) -> None:
         ca, network = self._authority, self._network

@@ -88,6 +88,8 @@ class Supervisor:
             kwok.start(spec, paths, processes)
         for it in nodes:
             it.wait(processes)
+        if spec.controllers:
+            plane.wait_for_controllers(found["kubectl"])
         self._took("ready")
         self._publish(plane.url, lan)
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 from tests.cluster.errors import ToolMissingError
 from tests.cluster.spec import ClusterSpec
@@ -29,7 +30,7 @@ def missing(*, nodes: bool) -> str:
     programs = CONTROL_PLANE | (NODE if nodes else {})
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     packages = {package for program, package in programs.items() if not shutil.which(program, path=path)}
-    if nodes and not os.path.exists(CNI):  # noqa: PTH110
+    if nodes and not Path(CNI).exists():
         packages.add("containernetworking-plugins")
     if packages:
         return (
