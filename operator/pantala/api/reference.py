@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from pantala.api import base, crd
+from pantala.api import base, crd, durations
 from pantala.api.model import InferenceModel
 from pantala.api.rules import rules_of
 
@@ -74,24 +74,34 @@ def _kind(node: dict[str, Any]) -> str:
     """The type of a field in words, with its bounds."""
     if "x-kubernetes-int-or-string" in node:
         return "integer or percentage" if "%" in node["pattern"] else "quantity"
-    match node["type"]:
-        case "array":
-            return f"list of at most {node['maxItems']}: {_kind(node['items'])}"
-        case "object" if "additionalProperties" in node:
-            return f"map of at most {node['maxProperties']}: text to {_kind(node['additionalProperties'])}"
-        case "string" if "enum" in node:
-            return " | ".join(f"`{value}`" for value in node["enum"])
-        case "string" if "(h|m|s|ms)" in node.get("pattern", ""):
-            return "duration"
-        case "string":
-            return f"text of at most {node['maxLength']} characters"
-        case "integer":
-            low, high = node.get("minimum"), node.get("maximum")
-            return f"integer, {low} to {high}" if high is not None else "integer" + (f", from {low}" if low else "")
-    return str(node["type"])
+    words = {"array": _list, "object": _object, "string": _string, "integer": _integer}
+    return words[node["type"]](node) if node["type"] in words else str(node["type"])
 
 
-def _field(path: str, node: dict[str, Any], example: Any) -> Iterator[str]:
+def _list(node: dict[str, Any]) -> str:
+    return f"list of at most {node['maxItems']}: {_kind(node['items'])}"
+
+
+def _object(node: dict[str, Any]) -> str:
+    if "additionalProperties" not in node:
+        return "object"
+    return f"map of at most {node['maxProperties']}: text to {_kind(node['additionalProperties'])}"
+
+
+def _string(node: dict[str, Any]) -> str:
+    if "enum" in node:
+        return " | ".join(f"`{value}`" for value in node["enum"])
+    if node.get("pattern") == durations.PATTERN:
+        return "duration"
+    return f"text of at most {node['maxLength']} characters"
+
+
+def _integer(node: dict[str, Any]) -> str:
+    bounds = [f"{word} {node[key]}" for word, key in (("from", "minimum"), ("to", "maximum")) if key in node]
+    return "integer" + ("," if bounds else "") + "".join(f" {bound}" for bound in bounds)
+
+
+def _field(path: str, node: dict[str, Any], example: Any, refusals: list[str]) -> Iterator[str]:
     """The section of one field."""
     yield f"{'#' * min(6, 2 + path.count('.'))} {path}\n"
     yield f"{node['description']}\n"
@@ -102,13 +112,26 @@ def _field(path: str, node: dict[str, Any], example: Any) -> Iterator[str]:
         facts.append(f"Merged by {', '.join(f'`{key}`' for key in node['x-kubernetes-list-map-keys'])}")
     yield "\n".join(f"- {fact}" for fact in facts) + "\n"
     if example is not None:
-        text = yaml.safe_dump({path.rpartition(".")[2].removesuffix("[]"): example}, default_flow_style=None, width=100)
-        yield f"```yaml\n{text}```\n"
-    rules = [rule["message"] for rule in node.get("x-kubernetes-validations", ())]
-    rules += [rule["message"] for rule in node.get("items", {}).get("x-kubernetes-validations", ())]
-    if rules:
+        text = yaml.safe_dump(example, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()
+        yield f"```yaml\n{path.rpartition('.')[2]}: {text}\n```\n"
+    if refusals:
         yield "Refused with:\n"
-        yield "\n".join(f"- {message}" for message in rules) + "\n"
+        yield "\n".join(f"- {message}" for message in refusals) + "\n"
+
+
+def _refusals() -> dict[str, list[str]]:
+    """The messages of the rules by the path of the field that they blame."""
+    found: dict[str, list[str]] = {}
+    for path, node in crd.fields(crd.schema()):
+        for holder, suffix in ((node, ""), (node.get("items", {}), "[]")):
+            for rule in holder.get("x-kubernetes-validations", ()):
+                blamed = path + suffix + rule["fieldPath"] if "fieldPath" in rule else path
+                own = next((own for own in _BLOCKS if blamed.startswith(own + ".")), None)
+                if own and not suffix and path.startswith(own):
+                    continue  # told at the shared block
+                blamed = own or blamed
+                found.setdefault(blamed, []).append(rule["message"])
+    return found
 
 
 def sections() -> Iterator[str]:
@@ -118,14 +141,14 @@ def sections() -> Iterator[str]:
     )
     yield "The resource as a whole is refused with:\n"
     yield "\n".join(f"- {rule.message}" for rule in rules_of("InferenceModel")) + "\n"
-    examples = _all_examples()
+    examples, refusals = _all_examples(), _refusals()
     for path, node in crd.fields(crd.schema()):
         if not path.startswith(("spec", "status")):
             continue
         shared = next((own for own in _BLOCKS if path.startswith(own + ".")), None)
         if shared:
             continue
-        yield from _field(path, node, examples.get(path))
+        yield from _field(path, node, examples.get(path), refusals.get(path, []))
         if path in _BLOCKS:
             yield f"The fields are those of [{_BLOCKS[path]}](#{_BLOCKS[path].replace('.', '').lower()}).\n"
         if path == "status.conditions":
