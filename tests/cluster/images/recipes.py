@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pantala.runtimes.images import TORCHSERVE, TRITON
 from tests.cluster.cache import cache_root, entry
-from tests.cluster.images import debian, torchserve, triton
+from tests.cluster.images import debian, pantala, torchserve, triton
 from tests.cluster.images.layers import Layer, Work, blob_of, short_hash
 from tests.cluster.images.oci import Config, write_archive
 from tests.cluster.progress import say
@@ -41,6 +41,7 @@ def _pause_layers() -> tuple[Layer, ...]:
 
 IMAGES = {
     "pause": Image("registry.local/pause:1", Config(entrypoint=["/pause"], user="1000:1000"), _pause_layers),
+    "pantala": Image(pantala.reference(), pantala.CONFIG, pantala.layers),
     "triton": Image(TRITON, triton.CONFIG, lambda: (debian.BASE, triton.LAYER)),
     "torchserve": Image(TORCHSERVE, torchserve.CONFIG, lambda: (debian.BASE, torchserve.LAYER)),
 }
