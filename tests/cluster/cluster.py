@@ -192,6 +192,17 @@ class Cluster:
         """Run a command in the namespaces of a real node and return its output."""
         return node.run_inside(self.paths, index, *command)
 
+    def pid(self, component: str) -> int:
+        """Process id of a component of the control plane (`kube-apiserver`, `etcd`, ...), to be killed or stopped by a test.
+
+        A killed one is started again after half a second.
+        """
+        lines = (line.split(" ", 2) for line in self.paths.pids.read_text().splitlines())
+        pids = [int(pid) for pid, _started, name in lines if name == component]
+        if not pids:
+            raise ClusterError(f"cluster {self.name} has no component {component!r}")
+        return pids[-1]
+
     def problem(self) -> str:
         """What died since the start; empty if nothing did."""
         return self.paths.problem.read_text().strip() if self.paths.problem.exists() else ""

@@ -14,6 +14,9 @@ from tests.cluster.pki import Authority
 from tests.cluster.process import Processes, free_port, wait_for
 from tests.cluster.spec import ClusterSpec, Paths
 
+COMPONENTS = frozenset({"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"})
+"""Processes that are started again when they end: a test may kill them."""
+
 READY_SECONDS = 120.0
 """Limit for the API server to become ready; it takes 2 to 5 s on an idle machine."""
 

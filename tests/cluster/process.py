@@ -7,13 +7,17 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
 from tests.cluster.spec import Paths
 
 _PR_SET_PDEATHSIG = 1
+_REVIVALS = 20
+"""Times that a component is started again; one that keeps dying is a problem to be seen."""
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -38,6 +42,8 @@ class Processes:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._commands: dict[str, tuple[Sequence[str], Mapping[str, str] | None]] = {}
+        self._revived: Counter[str] = Counter()
         paths.log.mkdir(parents=True, exist_ok=True)
 
     def start(self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> int:
@@ -53,6 +59,7 @@ class Processes:
                 start_new_session=True,
             )
         self._running[name] = process
+        self._commands[name] = (command, env)
         with self._paths.pids.open("a") as pids:
             pids.write(f"{process.pid} {start_time(process.pid)} {name}\n")
         return process.pid
@@ -68,6 +75,13 @@ class Processes:
     def dead(self) -> list[str]:
         """Names of the components that have ended."""
         return [name for name, process in self._running.items() if process.poll() is not None]
+
+    def revive(self, names: Collection[str]) -> None:
+        """Start again whichever of the named components has ended, as a kubelet does with a static pod."""
+        for name in self.dead():
+            if name in names and self._revived[name] < _REVIVALS:
+                self._revived[name] += 1
+                self.start(name, *self._commands[name])
 
     def kill(self) -> None:
         """Kill all, the youngest first, and wait for them."""

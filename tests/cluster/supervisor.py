@@ -121,6 +121,7 @@ class Supervisor:
                 return  # the owner closed its end, or died
             if self._owner and os.getppid() != self._owner:
                 return
+            processes.revive(control_plane.COMPONENTS)
             if (dead := processes.dead()) != reported:
                 reported = dead
                 self._paths.problem.write_text(f"ended: {', '.join(dead)}; see {self._paths.log}\n")

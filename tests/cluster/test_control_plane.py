@@ -1,6 +1,8 @@
 """The control plane is real: RBAC, admission, controllers, audit log."""
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -66,6 +68,16 @@ def test_controllers_run(control_plane: Cluster) -> None:
     query = ("-n", "test-controllers", "get", "pods", "-o", "jsonpath={.items[*].status.phase}")
     wait_for(lambda: control_plane.kubectl(*query).split() == ["Pending"] * 2, "pods", 30)
     control_plane.kubectl("delete", "namespace", "test-controllers", "--wait=false")
+
+
+def test_killed_server_comes_back(control_plane: Cluster) -> None:
+    """A killed API server is started again and still knows everything."""
+    control_plane.kubectl("create", "namespace", "test-survivor")
+    killed = control_plane.pid("kube-apiserver")
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: control_plane.pid("kube-apiserver") != killed, "another process", 10)
+    wait_for(lambda: "test-survivor" in control_plane.kubectl("get", "namespaces", check=False), "the server", 30)
+    control_plane.kubectl("delete", "namespace", "test-survivor", "--timeout=60s")
 
 
 def test_user_kubeconfig_is_private(control_plane: Cluster) -> None:
