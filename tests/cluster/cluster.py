@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import build, cleanup, control_plane, node, pause, tier
+from tests.cluster import build, cleanup, control_plane, node, tier
 from tests.cluster.errors import ClusterError
 from tests.cluster.pki import Authority
 from tests.cluster.process import wait_for
@@ -50,7 +50,7 @@ class Cluster:
         control_plane.programs(spec)
         build.ensure((*(build.NODE if spec.nodes else ()), *(build.KWOK if spec.kwok else ())))
         if spec.nodes:
-            pause.ensure()
+            node.pause_image()
         owner = 0 if keep else os.getpid()
         command = [sys.executable, "-m", "tests.cluster.supervisor", json.dumps(asdict(spec)), str(owner)]
         with tempfile.TemporaryFile() as errors:
@@ -184,7 +184,7 @@ class Cluster:
 
     def load_named(self, name: str) -> None:
         """Build (once) and import one of the local images: pause, pantala, triton, torchserve."""
-        from tests.cluster import images  # only real nodes need images
+        from tests.cluster import images  # noqa: PLC0415 - what needs no node needs no images
 
         self.load(images.ensure(name))
 

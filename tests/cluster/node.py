@@ -6,14 +6,13 @@ The files here are the plan, `inside.sh` carries it out as the first process of 
 import json
 import os
 import subprocess
-import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.cluster import build, cleanup, pause
+from tests.cluster import build, cleanup
 from tests.cluster.errors import ClusterError
 from tests.cluster.network import Lan
 from tests.cluster.pki import Authority
@@ -47,7 +46,7 @@ class Node:
         (self.folder / "log").mkdir(parents=True)
         self._write("address", self._lan.node_ip(self._index))
         self._write("resolv.conf", f"nameserver {self._lan.host_ip}\n")
-        self._write("containerd.toml", _containerd(pause.NAME))
+        self._write("containerd.toml", _containerd(pause_image()[0]))
         self._write("10-bridge.conflist", json.dumps(_cni(self._lan.pods(self._index))))
         for folder in _MOUNT_POINTS:
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -89,7 +88,7 @@ class Node:
         def ready() -> bool:
             return subprocess.run(command, capture_output=True, text=True, check=False).stdout == "True"
 
-        load(self._paths, self._spec, pause.ensure(), [self._index])
+        load(self._paths, self._spec, pause_image()[1], [self._index])
         wait_for(
             ready, f"node {self.name} Ready (logs in {self.folder}/log)", READY_SECONDS, processes.check, every=0.1
         )
@@ -148,13 +147,11 @@ class Node:
         }
 
 
-def image_name(archive: Path) -> str:
-    """Full name of the image in an OCI archive."""
-    with tarfile.open(archive) as tar:
-        index = tar.extractfile("index.json")
-        assert index is not None
-        name: str = json.load(index)["manifests"][0]["annotations"]["io.containerd.image.name"]
-    return name
+def pause_image() -> tuple[str, Path]:
+    """Name and OCI archive of the image that holds a pod's namespaces."""
+    from tests.cluster import images  # noqa: PLC0415 - what needs no node needs no images
+
+    return images.IMAGES["pause"].reference, images.ensure("pause")
 
 
 def load(paths: Paths, spec: ClusterSpec, image: Path, nodes: Iterable[int] | None = None) -> None:
