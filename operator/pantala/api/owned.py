@@ -6,21 +6,25 @@ ENV_PREFIX = "PANTALA_"
 """Prefix of the operator's own variables."""
 
 TORCHSERVE_CONFIG = (
-    "inference_address",
-    "management_address",
-    "metrics_address",
+    "default_startup_timeout",
+    "default_workers_per_model",
+    "disable_token_authorization",
+    "enable_envvars_config",
+    "enable_model_api",
     "grpc_inference_address",
     "grpc_inference_port",
     "grpc_management_address",
     "grpc_management_port",
-    "model_store",
+    "inference_address",
     "load_models",
-    "models",
-    "model_snapshot",
-    "default_workers_per_model",
-    "disable_token_authorization",
-    "enable_model_api",
+    "management_address",
+    "metrics_address",
     "metrics_mode",
+    "model_snapshot",
+    "model_store",
+    "models",
+    "tsConfigFile",
+    "workflow_store",
 )
 """Keys of config.properties (https://pytorch.org/serve/configuration.html)."""
 
@@ -32,8 +36,10 @@ TRITON_FLAGS = (
     "exit-timeout-secs",
     "grpc-address",
     "grpc-port",
+    "grpc-restricted-protocol",
     "http-address",
     "http-port",
+    "http-restricted-api",
     "load-model",
     "metrics-address",
     "metrics-port",
@@ -44,7 +50,17 @@ TRITON_FLAGS = (
 )
 """Flags of tritonserver, without the dashes (`tritonserver --help`)."""
 
-TORCHSERVE_FLAGS = ("foreground", "model-store", "models", "ncs", "start", "stop", "ts-config")
+TORCHSERVE_FLAGS = (
+    "foreground",
+    "log-config",
+    "model-store",
+    "models",
+    "ncs",
+    "no-config-snapshots",
+    "start",
+    "stop",
+    "ts-config",
+)
 """Flags of torchserve, without the dashes."""
 
 VOLUMES = ("models", "config", "tmp", "source")
