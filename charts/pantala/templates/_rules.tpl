@@ -1,0 +1,37 @@
+{{/*
+What the operator does to the API server, and nothing else: tests/e2e/test_chart.py holds these rules against the audit log.
+Nothing on Secrets: the pods of a model mount them, and a missing one is read off the pod.
+*/}}
+{{- define "pantala.rules" -}}
+- apiGroups: [pantala.dev]
+  resources: [inferencemodels]
+  verbs: [list, watch]
+- apiGroups: [pantala.dev]
+  resources: [inferencemodels/status]
+  verbs: [patch]
+{{- if .Values.rbac.ownerReferencesPermissionEnforcement }}
+- apiGroups: [pantala.dev]
+  resources: [inferencemodels/finalizers]
+  verbs: [update]
+{{- end }}
+# Children are written by server-side apply: `patch`, and `create` where the object is new. `get` tells, when the name
+# of a new child is taken, by whom.
+- apiGroups: [""]
+  resources: [configmaps, services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end }}
