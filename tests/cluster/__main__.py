@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     down.add_argument("--provider", choices=("embedded", "kind"), default="embedded")
     status = commands.add_parser("status", help="list the clusters")
     status.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    config = commands.add_parser("kubeconfig", help="print the path of a kubeconfig")
+    config = commands.add_parser(
+        "kubeconfig", help="print the path of a kubeconfig, of the administrator or of any user"
+    )
     config.add_argument("--name", default="pantala")
     config.add_argument("--user", help="of this user instead of the administrator; RBAC decides what it may do")
     config.add_argument("--group", action="append", default=[], help="group of that user; may be repeated")
@@ -69,6 +71,7 @@ def _up(options: argparse.Namespace) -> None:
         audit=options.audit,
         scale=options.scale,
         version=options.version,
+        controllers=not options.version,  # those of another release would not fit
     )
     say(f"cluster {spec.name}: {spec.nodes} real and {spec.kwok} simulated nodes")
     started = Cluster.start(spec, keep=True)

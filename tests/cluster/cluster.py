@@ -184,7 +184,7 @@ class Cluster:
 
     def load_named(self, name: str) -> None:
         """Build (once) and import one of the local images: pause, pantala, triton, torchserve."""
-        from tests.cluster import images  # noqa: PLC0415 - what needs no node needs no images
+        from tests.cluster import images
 
         self.load(images.ensure(name))
 

@@ -149,7 +149,7 @@ class Node:
 
 def pause_image() -> tuple[str, Path]:
     """Name and OCI archive of the image that holds a pod's namespaces."""
-    from tests.cluster import images  # noqa: PLC0415 - what needs no node needs no images
+    from tests.cluster import images
 
     return images.IMAGES["pause"].reference, images.ensure("pause")
 

@@ -34,7 +34,7 @@ def kind_up(name: str, images: Iterable[str] = ()) -> Path:
     else:
         _kind("export", "kubeconfig", "--name", name, "--kubeconfig", str(kubeconfig))
     for image in images:
-        from tests.cluster import images as local  # noqa: PLC0415 - only where images are wanted
+        from tests.cluster import images as local
 
         _kind("load", "image-archive", str(local.ensure(image)), "--name", name)
     return kubeconfig
