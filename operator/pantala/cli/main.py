@@ -11,6 +11,8 @@ from typing import Any
 import click
 from typing_extensions import override
 
+from pantala.cli import examples, failures
+
 _COMMANDS = {
     "digest": "Print the digest of the weights under a URI.",
     "fetch": "Bring the weights of a model into a folder (the init container).",
@@ -35,7 +37,19 @@ class _Lazy(click.Group):
             return None
         module = importlib.import_module(f"pantala.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
+        command.epilog = examples.epilog(cmd_name)
         return command
+
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if failure := failures.explain(error):
+                raise failure from error
+            raise  # A defect: its traceback is what a report of it needs.
 
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -43,7 +57,15 @@ class _Lazy(click.Group):
             formatter.write_dl(sorted(_COMMANDS.items()))
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(
+    cls=_Lazy,
+    epilog=examples.epilog(""),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
 @click.version_option(package_name="pantala")
 def main(**_: Any) -> None:
-    """Serve models on Kubernetes, and see how they are."""
+    """Serve models on Kubernetes, and see how they are.
+
+    Exit codes: 0 done; 1 an answer that is not good (not valid, different, not ready); 2 the command itself failed.
+    `pantala fetch` and `pantala digest` have codes of their own.
+    """

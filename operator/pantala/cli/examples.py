@@ -1,0 +1,66 @@
+"""Examples at the end of every `--help`: what a person types first, each with a word on why."""
+
+from __future__ import annotations
+
+_EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
+    "": (
+        ("Check a file, see what it becomes, apply it, and look at it:", "pantala validate model.yaml"),
+        ("", "pantala render model.yaml"),
+        ("", "kubectl apply -f model.yaml"),
+        ("", "pantala status resnet"),
+    ),
+    "digest": (
+        ("The line for `digest:` of a version:", "pantala digest s3://models/resnet/1/resnet.mar"),
+        ("An S3 store that is not AWS:", "pantala digest --endpoint https://s3.example.com s3://models/resnet/1/"),
+    ),
+    "fetch": (
+        (
+            "What the init container of a Triton pod does:",
+            "pantala fetch --uri s3://models/add/ --to /models --layout triton --model-name add",
+        ),
+        (
+            "Weights that must be these and no others:",
+            "pantala fetch --uri https://example.com/resnet.mar --to /tmp/weights --digest sha256:9f86d0...",
+        ),
+    ),
+    "operator": (
+        (
+            "From a shell, on the cluster of the kubeconfig:",
+            "pantala operator --kubeconfig ~/.kube/config --log-format plain",
+        ),
+        (
+            "With rights in two namespaces only:",
+            "pantala operator --namespace vision --namespace speech --lease-namespace vision",
+        ),
+    ),
+    "refresh": (
+        ("See what would change, and write nothing:", "pantala refresh resnet -n vision --dry-run"),
+        ("Without a question, for scripts:", "pantala refresh resnet -n vision --yes"),
+    ),
+    "render": (
+        ("All objects of a model, without the operator's books:", "pantala render --brief model.yaml"),
+        ("Would the API server take them?", "pantala render model.yaml | kubectl apply --dry-run=server -f -"),
+        ("What would change in the cluster?", "pantala render --diff model.yaml"),
+        ("Only the images:", "pantala render -o json model.yaml | jq '.. | .image? // empty'"),
+    ),
+    "status": (
+        ("All models of the cluster:", "pantala status -A"),
+        ("One model, until Ctrl-C:", "pantala status resnet -n vision --watch"),
+        (
+            "Names of what is not ready:",
+            "pantala status -A -o json | jq -r '.models[] | select(.ready != \"True\").name'",
+        ),
+    ),
+    "validate": (
+        ("All samples:", "pantala validate manifests/samples/*.yaml"),
+        ("What a pipe brings:", "helm template models ./chart | pantala validate -"),
+    ),
+}
+
+
+def epilog(command: str) -> str:
+    """The examples of a command, or of `pantala` itself for an empty name, as click keeps them unwrapped."""
+    lines = ["\b", "Examples:"]
+    for words, line in _EXAMPLES.get(command, ()):
+        lines += ([f"  # {words}"] if words else []) + [f"  {line}"]
+    return "\n".join(lines)
