@@ -91,8 +91,7 @@ def _arguments(name: str, drain: int) -> tuple[str, ...]:
         "tritonserver",
         f"--model-repository={common.MODELS}",
         # Exactly this model, and those that it is an ensemble of. If it cannot be loaded the process ends with the cause
-        # in its last line; in the mode `none` it ends just as well, but the cause is out of the termination message's
-        # reach, above long tables.
+        # in its last line, which the mode `none` leaves out.
         "--model-control-mode=explicit",
         f"--load-model={name}",
         "--exit-on-error=true",
@@ -109,8 +108,12 @@ def _arguments(name: str, drain: int) -> tuple[str, ...]:
 
 
 def _settings(version: ResolvedVersion) -> list[str]:
-    """The native settings as flags, in the order of their names so that equal settings give equal pods."""
-    return [f"--{name}={value}" for name, value in sorted((version.runtime.config or {}).items())]
+    """Flags that the native settings may change, in the order of their names so that equal settings give equal pods."""
+    # The informative lines hold tables that are longer than a termination message: without them the errors are in it.
+    settings = {"log-info": "false"}
+    if version.accelerator is None:
+        settings["allow-gpu-metrics"] = "false"
+    return [f"--{name}={value}" for name, value in sorted((settings | (version.runtime.config or {})).items())]
 
 
 def _parts(version: ResolvedVersion) -> PodParts:
