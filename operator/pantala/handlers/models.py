@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from typing import Any
 
 import kopf
@@ -29,7 +31,12 @@ def registry(cache: Cache) -> kopf.OperatorRegistry:
 
 async def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
     """Without kopf's own detour over the synchronous client, whose import alone costs half of the memory."""
-    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    found = kopf.login_with_service_account(**kwargs)
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
+    if found is not None and host and port:
+        # By its address, as every other client: kopf takes a name, and its watch would stop whenever the DNS does.
+        return dataclasses.replace(found, server=f"https://{f'[{host}]' if ':' in host else host}:{port}")
+    return found or kopf.login_with_kubeconfig(**kwargs)
 
 
 def settings() -> kopf.OperatorSettings:
