@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
+from types import NoneType
 from typing import Any
 
 from pantala.api import crd
@@ -103,6 +104,9 @@ def _fill(value: Any, schema: Schema) -> None:
                 del value[name]  # null in a field that is not nullable means absent
             if name not in value and "default" in inner:
                 value[name] = deepcopy(inner["default"])
+        if "additionalProperties" in schema:
+            for name in [name for name, inner in value.items() if inner is None]:
+                del value[name]
     for part, inner, _ in _children(value, schema, ""):
         _fill(part, inner)
 
@@ -122,9 +126,9 @@ def _shape(value: Any, schema: Schema, path: str) -> Iterator[Problem]:
     if not isinstance(value, tuple(kind for name in wanted for kind in _TYPES[name])) or (
         isinstance(value, bool) and "boolean" not in wanted
     ):
-        kind = next((name for name, kinds in _TYPES.items() if isinstance(value, kinds)), "number")
-        kind = "boolean" if isinstance(value, bool) else kind
-        yield Problem(path, f'{path} in body must be of type {",".join(wanted)}: "{kind}"', blocks=True)
+        if "enum" in schema:
+            yield _unsupported(value, schema, path)
+        yield Problem(path, f'{path} in body must be of type {",".join(wanted)}: "{_kind(value)}"', blocks=True)
         return
     if isinstance(value, str):
         yield from _text(value, schema, path)
@@ -136,15 +140,27 @@ def _shape(value: Any, schema: Schema, path: str) -> Iterator[Problem]:
         yield from _shape(part, inner, below)
 
 
+def _kind(value: Any) -> str:
+    """The type of a value as the API server calls it."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "boolean"
+    return next((name for name, kinds in _TYPES.items() if isinstance(value, kinds)), "number")
+
+
+def _unsupported(value: Any, schema: Schema, path: str) -> Problem:
+    shown = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    supported = ", ".join(f'"{name}"' for name in schema["enum"])
+    return Problem(path, f"Unsupported value: {shown}: supported values: {supported}", blocks=True)
+
+
 def _text(value: str, schema: Schema, path: str) -> Iterator[Problem]:
     if "enum" in schema and value not in schema["enum"]:
-        supported = ", ".join(f'"{name}"' for name in schema["enum"])
-        yield Problem(path, f'Unsupported value: "{value}": supported values: {supported}', blocks=True)
+        yield _unsupported(value, schema, path)
     if len(value) > schema.get("maxLength", len(value)):
         yield Problem(path, f"Too long: may not be more than {schema['maxLength']} bytes", blocks=True)
-    if len(value) < schema.get("minLength", 0):
+    elif len(value) < schema.get("minLength", 0):
         yield Problem(path, f"{path} in body should be at least {schema['minLength']} chars long")
-    if "pattern" in schema and not re.search(re.sub(r"\$$", r"\\Z", schema["pattern"]), value):
+    elif "pattern" in schema and not re.search(schema["pattern"].replace("$", r"\Z"), value):
         yield Problem(path, f"{path} in body should match '{schema['pattern']}'")
 
 
@@ -171,12 +187,19 @@ def _collection(value: Any, schema: Schema, path: str) -> Iterator[Problem]:
             if name not in value:
                 yield Problem(_below(path, name), "Required value", blocks=True)
     elif keys := schema.get("x-kubernetes-list-map-keys"):
-        seen = []
-        for index, item in enumerate(value):
-            key = {name: item.get(name) for name in keys} if isinstance(item, Mapping) else {}
-            if key and key in seen:
-                yield Problem(f"{path}[{index}]", f"Duplicate value: {json.dumps(key, separators=(',', ':'))}")
-            seen.append(key)
+        yield from _keys(value, keys, path)
+
+
+def _keys(items: list[Any], keys: list[str], path: str) -> Iterator[Problem]:
+    """Items of a list that is merged by keys: each is an object, and no key appears twice."""
+    strangers = [index for index, item in enumerate(items) if not isinstance(item, Mapping | NoneType)]
+    if strangers:
+        yield Problem(f"{path}[{strangers[0]}]", "must be an object for an array of list-type map", blocks=True)
+        return
+    found = [None if item is None else {name: item[name] for name in keys if name in item} for item in items]
+    for index, key in enumerate(found):
+        if key is not None and found[:index].count(key) == 1:
+            yield Problem(f"{path}[{index}]", f"Duplicate value: {json.dumps(key, separators=(',', ':'))}")
 
 
 def _broken(value: Any, schema: Schema, path: str) -> Iterator[Problem]:

@@ -35,16 +35,19 @@ def _inheriting(spec: Node, block: str) -> Iterator[Node]:
     return (version for version in spec["versions"] if block not in version)
 
 
-def _shared_serves(spec: Node, field: str, *prefixes: str) -> bool:
-    """Whether a field of the shared storage has an effect on all versions that use it."""
-    return field not in spec.get("storage", {}) or all(
-        version["uri"].startswith(prefixes) for version in _inheriting(spec, "storage")
-    )
+def _has(block: Node, field: str) -> bool:
+    """Whether the storage of a version, or the shared one, has a field."""
+    return field in block.get("storage", {})
 
 
-def _serves(version: Node, field: str, *prefixes: str) -> bool:
-    """Whether a field of a version's own storage has an effect."""
-    return field not in version.get("storage", {}) or version["uri"].startswith(prefixes)
+def _on_s3(version: Node) -> bool:
+    uri: str = version["uri"]
+    return uri.startswith("s3://")
+
+
+def _off_claims(version: Node) -> bool:
+    uri: str = version["uri"]
+    return not uri.startswith("pvc://")
 
 
 def _runtimes(spec: Node) -> Iterator[tuple[Node, Node]]:
@@ -117,7 +120,7 @@ _SPEC = (
             "Spec",
             f"!has(self.storage) || !has(self.storage.{field})"
             " || self.versions.all(v, has(v.storage) || v.uri.startsWith('s3://'))",
-            lambda it, field=field: _shared_serves(it, field, "s3://"),  # type: ignore[misc]
+            lambda it, field=field: not _has(it, field) or all(map(_on_s3, _inheriting(it, "storage"))),  # type: ignore[misc]
             f"storage.{field} has no effect on a version whose uri is not s3://: remove it, or give that version a storage of its own",
             f".storage.{field}",
         )
@@ -127,7 +130,7 @@ _SPEC = (
         "Spec",
         "!has(self.storage) || !has(self.storage.secretRef)"
         " || self.versions.all(v, has(v.storage) || !v.uri.startsWith('pvc://'))",
-        lambda it: _shared_serves(it, "secretRef", "s3://", "http"),
+        lambda it: not _has(it, "secretRef") or all(map(_off_claims, _inheriting(it, "storage"))),
         "storage.secretRef has no effect on a version whose uri is pvc://, which needs no keys: remove it, or give that version a storage of its own",
         ".storage.secretRef",
     ),
@@ -254,7 +257,7 @@ _VERSION = (
         Rule(
             "Version",
             f"!has(self.storage) || !has(self.storage.{field}) || self.uri.startsWith('s3://')",
-            lambda it, field=field: _serves(it, field, "s3://"),  # type: ignore[misc]
+            lambda it, field=field: not _has(it, field) or _on_s3(it),  # type: ignore[misc]
             f"storage.{field} has no effect, as the uri of the version is not s3://: remove it",
             f".storage.{field}",
         )
@@ -263,7 +266,7 @@ _VERSION = (
     Rule(
         "Version",
         "!has(self.storage) || !has(self.storage.secretRef) || !self.uri.startsWith('pvc://')",
-        lambda it: _serves(it, "secretRef", "s3://", "http"),
+        lambda it: not _has(it, "secretRef") or _off_claims(it),
         "storage.secretRef has no effect, as the uri of the version is pvc://, which needs no keys: remove it",
         ".storage.secretRef",
     ),

@@ -151,9 +151,8 @@ class Operator:
             stop_flag=self._stop,
             **where,
         )
-        if not self._stop.is_set():
-            msg = "kopf ended by itself"
-            raise RuntimeError(msg)
+        # kopf takes the signals of the process for itself and returns when one comes; its failures it raises.
+        self.stop()
 
     async def _look_again(self) -> None:
         while True:
@@ -169,12 +168,13 @@ class Operator:
         self._tasks.append(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A task that ends by itself is a defect that the liveness probe must see."""
+        """None of these tasks ends by itself: the process must not go on without it."""
         if task.cancelled() or self._stop.is_set():
             return
         error = task.exception()
         self._crashed.append(f"{task.get_name()} ended: {error!r}")
         log.error("%s ended", task.get_name(), exc_info=error)
+        self.stop()
 
 
 async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
