@@ -49,7 +49,7 @@ class ControlPlane:
 
     def __init__(self, spec: ClusterSpec, paths: Paths, network: Network, processes: Processes) -> None:
         self._spec, self._paths, self._network, self._processes = spec, paths, network, processes
-        self._authority = Authority(paths.pki)
+        self.authority = Authority(paths.pki)
         self.port = network.port or free_port()
         self.url = f"https://{network.address}:{self.port}"
 
@@ -90,7 +90,7 @@ class ControlPlane:
         )
 
     def _certificates(self) -> None:
-        ca, network = self._authority, self._network
+        ca, network = self.authority, self._network
         ca.create()
         names = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
         names += ("kubernetes.default.svc.cluster.local",)

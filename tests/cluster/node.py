@@ -124,7 +124,6 @@ class Node:
             "authorization": {"mode": "Webhook"},
             "tlsCertFile": str(serving),
             "tlsPrivateKeyFile": str(serving.with_suffix(".key")),
-            # nobody answers there: a look-up fails at once instead of after its timeout
             "clusterDNS": [self._lan.host_ip],
             "clusterDomain": "cluster.local",
             "resolvConf": str(self.folder / "resolv.conf"),

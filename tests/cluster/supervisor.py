@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from tests.cluster import cleanup, control_plane, kwok, network, node
+from tests.cluster import cleanup, control_plane, dns, kwok, network, node
 from tests.cluster.errors import ClusterError
 from tests.cluster.process import Processes, start_time
 from tests.cluster.spec import ClusterSpec, Paths, clusters_root
@@ -84,6 +84,10 @@ class Supervisor:
         self._took("api")
         for it in nodes:
             it.join(plane.url)
+        if lan:
+            plane.authority.issue("dns", dns.USER)
+            command = [sys.executable, "-m", "tests.cluster.dns", lan.host_ip, plane.url, str(paths.pki)]
+            processes.start("dns", command)
         if spec.kwok:
             kwok.start(spec, paths, processes)
         for it in nodes:

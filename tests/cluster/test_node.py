@@ -18,6 +18,7 @@ import pytest
 from tests.cluster import Cluster, ClusterError, ClusterSpec, cleanup, fixtures
 from tests.cluster.process import start_time, wait_for
 from tests.cluster.spec import Paths
+from tests.cluster.test_dns import parse, query
 
 pytestmark = pytest.mark.e2e
 
@@ -80,6 +81,25 @@ def test_service_address_reaches_api(pair: Cluster) -> None:
     context = ssl.create_default_context(cafile=str(pair.paths.pki / "ca.crt"))
     with urllib.request.urlopen(f"https://{address}/readyz", context=context, timeout=10) as answer:
         assert answer.status == 200
+
+
+def test_service_names(pair: Cluster) -> None:
+    """Pods, which ask at `host_ip`, get the addresses of Services and of the pods of headless ones."""
+    pair.kubectl("apply", "-f", "-", stdin=_PAUSE)
+    pair.kubectl("rollout", "status", "deployment/pause", "--timeout=60s")
+    pair.kubectl("expose", "deployment", "pause", "--port=80", "--cluster-ip=None")
+    ips = pair.kubectl("get", "pods", "-l", "app=pause", "-o", "jsonpath={.items[*].status.podIP}").split()
+
+    def asked(name: str) -> tuple[int, list[str]]:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(5)
+            client.sendto(query(name), (pair.host_ip, 53))
+            return parse(client.recv(4096))
+
+    first = pair.kubectl("get", "service", "kubernetes", "-o", "jsonpath={.spec.clusterIP}")
+    assert asked("kubernetes.default.svc.cluster.local") == (0, [first])
+    wait_for(lambda: sorted(asked("pause.default.svc.cluster.local")[1]) == sorted(ips), "addresses of the pods", 30)
+    assert asked("example.com") == (3, [])
 
 
 def test_machine_settings_are_untouched(pair: Cluster) -> None:
