@@ -196,9 +196,9 @@ def _keys(items: list[Any], keys: list[str], path: str) -> Iterator[Problem]:
     if strangers:
         yield Problem(f"{path}[{strangers[0]}]", "must be an object for an array of list-type map", blocks=True)
         return
-    found = [None if item is None else {name: item[name] for name in keys if name in item} for item in items]
+    found = [{name: item[name] for name in keys if name in item} if item else {} for item in items]
     for index, key in enumerate(found):
-        if key is not None and found[:index].count(key) == 1:
+        if items[index] is not None and found[:index].count(key) == 1:
             yield Problem(f"{path}[{index}]", f"Duplicate value: {json.dumps(key, separators=(',', ':'))}")
 
 
