@@ -1,0 +1,75 @@
+# Pantala: every command that a developer needs. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CRD := crds/pantala.dev_inferencemodels.yaml
+PYTEST ?= $(BIN)/pytest
+PYTEST_ARGS ?=
+
+.PHONY: help setup demo demo-down test unit lint format crds image bench tools tools-mesh tools-keda tools-p2p e2e-kind clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Install the Debian packages that are missing (as root) and the Python environment
+
+$(STAMP): pyproject.toml constraints.txt tests/cluster/debian-packages.txt
+	@tests/cluster/setup.sh || [ "$$(id -u)" != 0 ] || exit 1
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the Python environment (about a minute)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+tools: setup ## Build Kubernetes, etcd, KWOK and Helm into the user's cache (about 8 minutes, once)
+	@$(BIN)/python -m tests.cluster build
+
+tools-mesh: setup ## Build istiod, for the tests of mesh traffic (about 4 minutes, once)
+	@$(BIN)/python -m tests.cluster build istiod
+
+tools-keda: setup ## Build KEDA, for the tests of its scalers (about 7 minutes, once)
+	@$(BIN)/python -m tests.cluster build keda keda-adapter
+
+tools-p2p: setup ## Build Dragonfly's dfdaemon, for the tests of peer-to-peer (about 8 minutes, once)
+	@$(BIN)/python -m tests.cluster build dfdaemon
+
+demo: tools ## Start a real Kubernetes, install Pantala, serve a model with Triton and one with TorchServe
+	@$(BIN)/python -m tests.demo up
+
+demo-down: setup ## Remove the cluster of the demo and all that belongs to it
+	@$(BIN)/python -m tests.demo down
+
+test: tools ## Run all tests; a tier whose tools are missing is named as skipped
+	@$(PYTEST) -m "not bench" $(PYTEST_ARGS)
+
+unit: setup ## Run the tests that need no cluster (seconds)
+	@$(PYTEST) -m "not bench and not apiserver and not e2e" $(PYTEST_ARGS)
+
+lint: setup ## Check style, types, layers and that generated files are up to date
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m pantala.api.crd | diff -u $(CRD) - || { echo "run: make crds" >&2; exit 1; }
+
+format: setup ## Format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+crds: setup ## Generate the CRD, its copy in the chart and the reference from the types
+	@$(BIN)/python -m pantala.api.crd > $(CRD)
+	@$(BIN)/python -m pantala.api.reference > docs/reference.md
+	@$(BIN)/python charts/sync-crds.py
+
+image: setup ## Build Pantala's image for the local cluster, without Docker (Dockerfile: the release's)
+	@$(BIN)/python -m tests.cluster.images build pantala
+
+bench: tools ## Measure: models per second against a bare client, the fetcher against rclone
+	@$(PYTEST) -m bench -s tests/bench $(PYTEST_ARGS)
+
+e2e-kind: setup ## Run the end-to-end tests on kind (needs Docker and kind)
+	@PANTALA_PROVIDER=kind $(PYTEST) -m e2e $(PYTEST_ARGS)
+
+clean: ## Remove what was made in this folder; the user's cache stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
