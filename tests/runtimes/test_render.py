@@ -8,7 +8,8 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from pantala.runtimes import torchserve, triton
+from pantala.api import owned
+from pantala.runtimes import torchserve
 from pantala.runtimes.render import pbtxt_string, property_key, property_value, python_string, render
 from tests.runtimes.build import server, version
 
@@ -98,7 +99,7 @@ def test_pbtxt_and_python_literals(text: str) -> None:
 
 def test_operator_settings_win() -> None:
     """A protected key that admission let through (stored before the rule existed) does not replace the operator's."""
-    config = dict.fromkeys(torchserve.PROTECTED, "stolen")
+    config = dict.fromkeys(owned.TORCHSERVE_CONFIG, "stolen")
     loaded = load_properties(torchserve.config(version({"name": "torchserve", "config": config})))
     assert loaded["management_address"] == "http://127.0.0.1:8081"
     assert loaded["disable_token_authorization"] == "true"
@@ -118,10 +119,16 @@ def test_protected_names_are_those_that_are_set() -> None:
     """Every flag and key that the operator sets itself is protected, except the defaults that a user may change."""
     args = server({"name": "triton"}).container["args"]
     flags = {arg.removeprefix("--").partition("=")[0] for arg in args if arg.startswith("--")}
-    assert flags - triton.PROTECTED == {"log-info", "allow-gpu-metrics"}
+    assert flags - set(owned.TRITON_FLAGS) == {"log-info", "allow-gpu-metrics"}
     keys = set(load_properties(torchserve.config(version({"name": "torchserve"}))))
     keys |= set(load_properties(torchserve.config(version({"name": "torchserve", "workers": 1}))))
-    assert keys <= torchserve.PROTECTED
+    assert keys <= set(owned.TORCHSERVE_CONFIG)
+
+
+def test_variables_of_torchserve_are_protected() -> None:
+    """Every variable that TorchServe reads its places from is the operator's; HOME is the user's to change."""
+    names = {item["name"] for item in server({"name": "torchserve"}).container["env"]}
+    assert names - set(owned.ENV) == {"HOME"}
 
 
 def test_missing_value_is_an_error() -> None:

@@ -8,7 +8,7 @@ import json
 import math
 from datetime import timedelta
 
-from pantala.api import durations
+from pantala.api import durations, owned
 from pantala.api.resolve import ResolvedVersion
 from pantala.manifest.types import Port, ServerParts
 from pantala.runtimes import container as common
@@ -25,30 +25,8 @@ PORTS = (
 )
 """TorchServe's own defaults, and that of `start.py`. The management API, which can replace the model, stays inside."""
 
-PROTECTED = frozenset(
-    {
-        "default_startup_timeout",
-        "default_workers_per_model",
-        "disable_token_authorization",
-        "enable_envvars_config",
-        "enable_model_api",
-        "grpc_inference_address",
-        "grpc_inference_port",
-        "grpc_management_address",
-        "grpc_management_port",
-        "inference_address",
-        "load_models",
-        "management_address",
-        "metrics_address",
-        "metrics_mode",
-        "model_snapshot",
-        "model_store",
-        "models",
-        "tsConfigFile",
-        "workflow_store",
-    }
-)
-"""Keys of config.properties that `runtime.config` may not set: the operator sets them, or relies on their defaults."""
+PROTECTED = frozenset(owned.TORCHSERVE_CONFIG)
+"""Keys of config.properties that `runtime.config` may not set: admission refuses them."""
 
 STORE = f"{common.SCRATCH}/model-store"
 """Where `start.py` links the archive, packed or not, as NAME.mar."""

@@ -6,7 +6,7 @@ Sources: `tritonserver --help` of 2.51, the protocol extensions in its documenta
 from dataclasses import replace
 from datetime import timedelta
 
-from pantala.api import durations
+from pantala.api import durations, owned
 from pantala.api.resolve import ResolvedVersion
 from pantala.manifest.types import Manifest, PodParts, Port, ServerParts
 from pantala.runtimes import container as common
@@ -16,29 +16,8 @@ from pantala.runtimes.render import render
 PORTS = (Port("http", 8000), Port("grpc", 8001, "grpc"), Port("metrics", 8002))
 """Triton's own defaults."""
 
-PROTECTED = frozenset(
-    {
-        "allow-grpc",
-        "allow-http",
-        "allow-metrics",
-        "exit-on-error",
-        "exit-timeout-secs",
-        "grpc-address",
-        "grpc-port",
-        "grpc-restricted-protocol",
-        "http-address",
-        "http-port",
-        "http-restricted-api",
-        "load-model",
-        "metrics-address",
-        "metrics-port",
-        "model-control-mode",
-        "model-repository",
-        "model-store",
-        "strict-readiness",
-    }
-)
-"""Flags that `runtime.config` may not set: the operator sets them, or relies on their defaults."""
+PROTECTED = frozenset(owned.TRITON_FLAGS)
+"""Flags of tritonserver that `runtime.config` may not set: admission refuses them."""
 
 SHARED_MEMORY = "1Gi"
 """Bound of /dev/shm, through which the python backend passes every tensor; the 64 MiB of a container are soon full. It

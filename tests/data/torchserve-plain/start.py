@@ -30,7 +30,7 @@ ready = threading.Event()
 ever_ready = threading.Event()
 failures = collections.Counter()
 output = collections.deque(maxlen=400)
-started = time.monotonic()
+ending = threading.Lock()  # taken once, by whoever ends the process
 
 
 def link_model():
@@ -52,13 +52,18 @@ def cause():
         # Python tells a chain of errors root first: TorchServe hides a failed import behind one of its own.
         errors = [line for line in words[tracebacks[0] :] if re.match(r"[A-Za-z_][\w.]*(: |$)", line)]
         return list(dict.fromkeys(errors)), words[tracebacks[-1] :]
-    complaints = [at for at, line in enumerate(lines) if re.search(r"[Ff]ail|Error|Invalid|Exception", line)]
+    complaints = [at for at, line in enumerate(lines) if re.search(r"\[(WARN |ERROR)\]|^Invalid|: error: ", line)]
     at = complaints[-1] if complaints else -12
-    return ["a worker died without a traceback; was it out of memory?"] if begin else [], lines[at:][:12]
+    if begin:
+        return ["a worker died without a traceback; was it out of memory?"], lines[at:][:12]
+    text = lines[at:][:6]
+    thrown = [line for line in text[1:] if re.match(r"(Caused by: )?[\w.$]+(Exception|Error): ", line)]
+    return [re.sub(r"^.*?\] |^[\w.$]+: ", "", line) for line in [lines[at], *thrown[:1]]] if complaints else [], text
 
 
 def give_up(server, what):
     """End with the reason as the termination message, the error itself first."""
+    ending.acquire()
     errors, text = cause()
     message = ": ".join([what, *(["; ".join(errors)[:400]] if errors else [])]) + "\n"
     message += "\n".join(text)[-(1024 - len(message)) :]
@@ -138,6 +143,7 @@ def drain(server):
     deadline = time.monotonic() + DRAIN_SECONDS
     while connections() and time.monotonic() < deadline:
         time.sleep(0.2)
+    ending.acquire()
     stop(server)
     os._exit(0)
 
