@@ -54,14 +54,16 @@ def ordered(value: Any) -> Any:
     return value
 
 
-def as_yaml(value: Any) -> str:
+def as_yaml(value: Any, *, sort: bool = True) -> str:
     """One document; lines are never folded, so that `diff` and `grep` work."""
-    return yaml.dump(ordered(value), Dumper=_Dumper, sort_keys=False, width=2**20, allow_unicode=True)
+    return yaml.dump(
+        ordered(value) if sort else value, Dumper=_Dumper, sort_keys=False, width=2**20, allow_unicode=True
+    )
 
 
-def as_json(value: Any) -> str:
+def as_json(value: Any, *, sort: bool = True) -> str:
     """Indented JSON, keys in the same order."""
-    return json.dumps(ordered(value), indent=2, ensure_ascii=False)
+    return json.dumps(ordered(value) if sort else value, indent=2, ensure_ascii=False)
 
 
 def manifests(objects: Iterable[Manifest], output: str) -> str:

@@ -1,6 +1,7 @@
 """``pantala validate``: the verdict of the API server on files, without a cluster, and typos on top."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,13 +44,14 @@ class Result:
 
     file: str
     line: int
-    """Line of the file where the document begins, from 1 on."""
+    """Line of the file where the resource begins, from 1 on."""
     name: str
-    problems: tuple[Problem, ...]
+    problems: tuple[tuple[int, Problem], ...]
+    """What is wrong, each with its line."""
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict for programs."""
-        problems = [{"path": problem.path, "message": problem.message} for problem in self.problems]
+        problems = [{"line": line, "path": problem.path, "message": problem.message} for line, problem in self.problems]
         return {
             "file": self.file,
             "line": self.line,
@@ -59,8 +61,26 @@ class Result:
         }
 
 
-def documents(stream: IO[str]) -> Iterator[tuple[int, Any]]:
-    """The documents of a YAML or JSON file, each with the line where it begins.
+def line_of(node: yaml.Node, path: str) -> int:
+    """The line of a field, from 1 on; that of the nearest block around it if it is not there."""
+    line = node.start_mark.line + 1
+    for name, index in re.findall(r"([^.[\]]+)|\[([0-9]+)\]", path):
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == name), None)
+            if found is None:
+                break
+            key, node = found
+            line = key.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and index and int(index) < len(node.value):
+            node = node.value[int(index)]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
+def documents(stream: IO[str]) -> Iterator[tuple[yaml.Node, Any]]:
+    """The documents of a YAML or JSON file, each with its node, which knows the lines.
 
     Raises:
         yaml.YAMLError: The text is not YAML.
@@ -69,36 +89,38 @@ def documents(stream: IO[str]) -> Iterator[tuple[int, Any]]:
     try:
         while loader.check_node():
             if node := loader.get_node():
-                yield node.start_mark.line + 1, loader.construct_document(node)
+                yield node, loader.construct_document(node)
     finally:
         loader.dispose()
 
 
 def results(name: str, stream: IO[str]) -> Iterator[Result]:
     """The verdict on each `InferenceModel` of a file; documents of other kinds are passed over."""
-    for line, document in documents(stream):
-        if not isinstance(document, dict):
-            if document is not None:
-                problem = Problem("", "the document is no object: write apiVersion, kind, metadata and spec")
-                yield Result(name, line, "", (problem,))
+    for node, document in documents(stream):
+        if document is None:
             continue
-        if document.get("kind") == "List":
-            inner = [item for item in document.get("items") or () if isinstance(item, dict)]
-        else:
-            inner = [document]
-        for item in inner:
-            if item.get("kind") == base.KIND and str(item.get("apiVersion", "")).startswith(base.GROUP):
-                yield Result(name, line, *_verdict(item))
+        if not isinstance(document, dict):
+            problem = Problem("", "the document is no object: write apiVersion, kind, metadata and spec")
+            yield Result(name, line_of(node, ""), "", ((line_of(node, ""), problem),))
+            continue
+        listed = document.get("kind") == "List" and isinstance(document.get("items"), list)
+        for index, item in enumerate(document["items"] if listed else [document]):
+            if not isinstance(item, dict) or item.get("kind") != base.KIND:
+                continue
+            if str(item.get("apiVersion", base.GROUP)).partition("/")[0] == base.GROUP:
+                within = f"items[{index}]" if listed else ""
+                named, problems = _verdict(item)
+                found = tuple((line_of(node, f"{within}.{problem.path}"), problem) for problem in problems)
+                yield Result(name, line_of(node, within), named, found)
 
 
 def _verdict(obj: dict[str, Any]) -> tuple[str, tuple[Problem, ...]]:
     """The name of a resource, and what is wrong with it."""
     metadata = obj.get("metadata")
     named = metadata.get("name") if isinstance(metadata, dict) else None
-    if obj["apiVersion"] != base.API_VERSION:
-        return str(named or ""), (
-            Problem("apiVersion", f"{obj['apiVersion']} is not served: write {base.API_VERSION}"),
-        )
+    version = obj.get("apiVersion")
+    if version != base.API_VERSION:
+        return str(named or ""), (Problem("apiVersion", f"{version} is not served: write {base.API_VERSION}"),)
     if not isinstance(named, str):
         return "", (Problem("metadata.name", "Required value"),)
     return named, tuple(check(obj))
@@ -107,11 +129,10 @@ def _verdict(obj: dict[str, Any]) -> tuple[str, tuple[Problem, ...]]:
 def _print(found: list[Result]) -> None:
     """Write the verdicts for a person."""
     for result in found:
-        where = f"{result.file}:{result.line}"
         if not result.problems:
-            click.echo(f"{where}: {result.name} is valid")
-        for problem in result.problems:
-            click.echo(f"{where}: {result.name}: {problem.line}")
+            click.echo(f"{result.file}:{result.line}: {result.name} is valid")
+        for line, problem in result.problems:
+            click.echo(f"{result.file}:{line}: {result.name}: {problem.line}")
 
 
 @click.command()

@@ -1,0 +1,163 @@
+"""What `pantala status` tells of a model, as one value: its JSON form is documented in docs/cli.md and stable. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Literal, TypedDict
+
+from pantala import naming
+from pantala.api import durations
+from pantala.cli.coldstart import Replica, replica
+from pantala.manifest.types import Manifest
+
+State = Literal["Ready", "Starting", "Failed", "Outdated", "Unseen", "Deleting"]
+"""Ready; Starting; Failed: needs a change by somebody; Outdated: the status is about an older spec; Unseen: no operator has
+looked at it; Deleting."""
+
+
+class Condition(TypedDict):
+    """Conditions that are not as one would like them; several with one cause are one."""
+
+    types: list[str]
+    reason: str
+    message: str
+
+
+class Fetch(TypedDict):
+    """What the last replica of a version fetched; unknown figures are null."""
+
+    files: int | None
+    bytes: int | None
+    seconds: float | None
+    fingerprint: str | None
+
+
+class Version(TypedDict):
+    """One version of a model."""
+
+    name: str
+    state: str | None
+    readyReplicas: int
+    replicas: int
+    image: str | None
+    fetch: Fetch | None
+    message: str | None
+    pods: list[Replica]
+
+
+class Summary(TypedDict):
+    """One model."""
+
+    namespace: str
+    name: str
+    state: State
+    ready: bool
+    """Whether `state` is Ready: the exit code's business."""
+    paused: bool
+    version: str | None
+    """The version that has the traffic."""
+    target: str
+    """The version that is to have it."""
+    url: str | None
+    addresses: dict[str, str]
+    """Address from outside by protocol (`http`, `grpc`), through a NodePort."""
+    conditions: list[Condition]
+    versions: list[Version]
+
+
+def summarize(model: Manifest, pods: Iterable[Manifest], node: str | None, now: datetime) -> Summary:
+    """The summary of a model.
+
+    Args:
+        model: The resource as it is stored.
+        pods: Its pods.
+        node: Address of a node, for NodePorts; None if that is unknown.
+        now: For how long a replica has been at a step.
+    """
+    meta, spec, status = model["metadata"], model["spec"], model.get("status") or {}
+    conditions = {item["type"]: item for item in status.get("conditions") or ()}
+    state = _state(meta, status, conditions)
+    names = [version["name"] for version in spec["versions"]]
+    known = {version["name"]: version for version in status.get("versions") or ()}
+    grouped: dict[str, list[Manifest]] = {}
+    for pod in pods:
+        grouped.setdefault(pod["metadata"].get("labels", {}).get(naming.LABEL_VERSION, ""), []).append(pod)
+    every = [*names, *(name for name in known if name not in names)]
+    return {
+        "namespace": meta["namespace"],
+        "name": meta["name"],
+        "state": state,
+        "ready": state == "Ready",
+        "paused": bool(spec.get("paused")),
+        "version": status.get("version"),
+        "target": (spec.get("traffic") or {}).get("target") or names[0],
+        "url": status.get("url"),
+        "addresses": _addresses(status.get("nodePort") or {}, node),
+        "conditions": _trouble(conditions),
+        "versions": [_version(name, known.get(name, {}), grouped.get(name, []), now) for name in every],
+    }
+
+
+def _state(meta: Mapping[str, Any], status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]]) -> State:
+    if "deletionTimestamp" in meta:
+        return "Deleting"
+    if not conditions:
+        return "Unseen"
+    if status.get("observedGeneration", 0) < meta.get("generation", 0):
+        return "Outdated"
+    if conditions.get("Ready", {}).get("status") == "True":
+        return "Ready"
+    return "Failed" if conditions.get("Stalled", {}).get("status") == "True" else "Starting"
+
+
+_BAD_WHEN_TRUE = frozenset({"Reconciling", "Stalled"})
+
+
+def _trouble(conditions: Mapping[str, Mapping[str, Any]]) -> list[Condition]:
+    """What is not fine, each cause once, in the order of the resource's own conditions."""
+    found: dict[tuple[str, str], Condition] = {}
+    for kind, item in conditions.items():
+        fine = (item["status"] == "True") != (kind in _BAD_WHEN_TRUE)
+        if fine and item["reason"] != "Paused":
+            continue
+        key = (item["reason"], item.get("message", ""))
+        found.setdefault(key, {"types": [], "reason": key[0], "message": key[1]})["types"].append(kind)
+    return list(found.values())
+
+
+def _version(name: str, status: Mapping[str, Any], pods: list[Manifest], now: datetime) -> Version:
+    fetch = status.get("fetch")
+    return {
+        "name": name,
+        "state": status.get("state"),
+        "readyReplicas": status.get("readyReplicas", 0),
+        "replicas": status.get("replicas", 0),
+        "image": status.get("image"),
+        "fetch": _fetch(fetch) if fetch is not None else None,
+        "message": status.get("message"),
+        "pods": [replica(pod, now) for pod in sorted(pods, key=_age)],
+    }
+
+
+def _age(pod: Manifest) -> tuple[str, str]:
+    return str(pod["metadata"].get("creationTimestamp", "")), pod["metadata"]["name"]
+
+
+def _fetch(status: Mapping[str, Any]) -> Fetch:
+    duration = status.get("duration")
+    return {
+        "files": status.get("files"),
+        "bytes": status.get("bytes"),
+        "seconds": durations.parse(duration).total_seconds() if duration else None,
+        "fingerprint": status.get("fingerprint"),
+    }
+
+
+def _addresses(ports: Mapping[str, int], node: str | None) -> dict[str, str]:
+    host = node or "NODE"
+    host = f"[{host}]" if ":" in host else host
+    return {
+        name: f"{'http://' if name == 'http' else ''}{host}:{port}"
+        for name, port in sorted(ports.items(), reverse=True)
+    }
