@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         "--images", nargs="*", default=[], metavar="IMAGE", help="images to load: pantala, triton, torchserve"
     )
     up.add_argument("--audit", nargs="?", const="Metadata", default="", metavar="LEVEL", help="write an audit log")
-    up.add_argument("--scale", action="store_true", help="no client rate limits, etcd in memory: for benchmarks")
+    up.add_argument("--scale", action="store_true", help="more workers, etcd in memory, no eviction: for benchmarks")
     up.add_argument("--version", default="", choices=("", "1.31"), help="an older API server")
     down = commands.add_parser("down", help="remove a cluster and everything that belongs to it")
     down.add_argument("--name", default="pantala")

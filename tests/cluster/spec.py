@@ -17,7 +17,7 @@ class ClusterSpec:
     """One local cluster.
 
     `nodes` are real nodes (root), `kwok` are simulated ones. `scale` drops what would be measured instead of the
-    subject when hundreds of objects are made: client rate limits, disk writes of etcd, node heartbeat eviction.
+    subject when hundreds of objects are made: few workers, disk writes of etcd, eviction for late heartbeats.
     """
 
     name: str = "pantala"
