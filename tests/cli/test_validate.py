@@ -47,6 +47,8 @@ def test_valid(tmp_path: Path) -> None:
             "spec.runtime.zzz: unknown field: known are args, batching, config, custom,",
         ),
         ("{name: v1, ", "{name: v1, url: x, ", "spec.versions[0].url: unknown field: did you mean uri?"),
+        ("labels: ", "lables: ", "metadata.lables: unknown field: did you mean labels?"),
+        ('"2026-01-01"', "1", 'metadata.labels.stage: must be of type string: "integer"; put it into quotes'),
         ("spec:", "spce: {}\nspec:", "spce: unknown field: did you mean spec?"),
     ],
 )
@@ -63,7 +65,7 @@ def test_documents(tmp_path: Path) -> None:
     result = run(tmp_path, f"{GOOD}---\n{secret}---\n{TYPO}---\n")
     assert result.exit_code == 1
     assert "model.yaml:1: resnet is valid" in result.output
-    assert "model.yaml:13: resnet: spec.runtime.startupTimout" in result.output
+    assert "model.yaml:17: resnet: spec.runtime.startupTimout" in result.output
     assert len(result.output.splitlines()) == 2
 
 
@@ -74,6 +76,21 @@ def test_list(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("{name: v1, uri", "{name: v1, url", 7),
+        ("triton", "tritn", 5),
+        ("name: resnet", "name: 9resnet", 1),
+        ("  runtime: {name: triton}\n", "", 4),
+    ],
+)
+def test_lines(tmp_path: Path, old: str, new: str, line: int) -> None:
+    """A problem is told at the line of its field, or of the block that lacks it."""
+    result = run(tmp_path, GOOD.replace(old, new))
+    assert f"model.yaml:{line}: " in result.output.splitlines()[0], result.output
+
+
 def test_json_in_and_out(tmp_path: Path) -> None:
     """`-o json` gives programs the path and the message apart."""
     result = run(tmp_path, TYPO, "-o", "json")
@@ -81,7 +98,8 @@ def test_json_in_and_out(tmp_path: Path) -> None:
     (verdict,) = json.loads(result.output)
     assert verdict["name"] == "resnet"
     assert verdict["valid"] is False
-    assert verdict["problems"][0]["path"] == "spec.runtime.startupTimout"
+    (problem,) = verdict["problems"]
+    assert (problem["line"], problem["path"]) == (5, "spec.runtime.startupTimout")
 
 
 def test_standard_input() -> None:

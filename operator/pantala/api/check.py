@@ -8,7 +8,7 @@ same words before and after ``kubectl apply``.
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +19,25 @@ from pantala.api import crd
 from pantala.api.rules import Rule, all_rules
 
 Schema = Mapping[str, Any]
+
+METADATA = (
+    "annotations",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "labels",
+    "managedFields",
+    "name",
+    "namespace",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+)
+"""Fields of ObjectMeta, which the schema of a CRD does not list."""
 
 NOT_CHECKED = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation"
 """What the API server adds when the shape is so wrong that the rules cannot be asked."""
@@ -44,7 +63,7 @@ class Problem:
 def check(obj: Mapping[str, Any]) -> list[Problem]:
     """Everything that is wrong with a resource; fields that do not exist are wrong, as they would have no effect."""
     schema = _schema()
-    problems = [*_unknown(obj, schema, "")]
+    problems = [*_unknown(obj, schema, ""), *_metadata(obj.get("metadata"))]
     stored = deepcopy(dict(obj))
     _fill(stored, schema)
     wrong = [*_shape(stored, schema, "")]
@@ -88,12 +107,33 @@ def _unknown(value: Any, schema: Schema, path: str) -> Iterator[Problem]:
     if isinstance(value, Mapping) and properties and not open_ended:
         for name in value:
             if name not in properties:
-                near = difflib.get_close_matches(str(name), properties, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(properties))}"
-                yield Problem(_below(path, str(name)), f"unknown field: {hint}")
-    if path != "metadata":
-        for part, inner, below in _children(value, schema, path):
-            yield from _unknown(part, inner, below)
+                yield _stranger(_below(path, str(name)), str(name), properties)
+    for part, inner, below in _children(value, schema, path):
+        yield from _unknown(part, inner, below)
+
+
+def _stranger(path: str, name: str, known: Iterable[str]) -> Problem:
+    """An unknown field, with the name that was meant."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return Problem(
+        path, "unknown field: " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}")
+    )
+
+
+def _metadata(metadata: Any) -> Iterator[Problem]:
+    """Unknown fields of the metadata, and labels that are no text."""
+    if not isinstance(metadata, Mapping):
+        return
+    for name in metadata:
+        if name not in METADATA:
+            yield _stranger(f"metadata.{name}", str(name), METADATA)
+    for part in ("labels", "annotations"):
+        pairs = metadata.get(part)
+        for name, value in pairs.items() if isinstance(pairs, Mapping) else ():
+            if not isinstance(value, str | NoneType):
+                yield Problem(
+                    f"metadata.{part}.{name}", f'must be of type string: "{_kind(value)}"; put it into quotes'
+                )
 
 
 def _fill(value: Any, schema: Schema) -> None:

@@ -80,7 +80,7 @@ class Resources(Block):
     """What one replica needs, for the container of the model server."""
 
     requests: Quantities | None = Field(default=None, examples=[{"cpu": "2", "memory": "4Gi"}])
-    """What the scheduler reserves, by resource: cpu (cores), memory and ephemeral-storage (bytes), with the suffixes of Kubernetes. Default: none, or the limit of the same resource."""
+    """What the scheduler reserves, by resource: cpu (cores), memory and ephemeral-storage (bytes), with the suffixes of Kubernetes. A request above its limit is refused when the Deployment is written; the condition Accepted says so. Default: none, or the limit of the same resource."""
     limits: Quantities | None = Field(default=None, examples=[{"memory": "8Gi"}])
     """What a replica may use at most, by resource: cpu (cores), memory and ephemeral-storage (bytes). Default: none."""
 

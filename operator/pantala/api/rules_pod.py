@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 
-from pantala.api import durations, owned, quantity
+from pantala.api import durations, owned
 from pantala.api.rules import Node, Rule
 
 SHORTEST_START = timedelta(seconds=10)
@@ -27,15 +27,6 @@ def _no_flags(block: Node, runtime: str, names: tuple[str, ...]) -> bool:
 
 def _no_keys(block: Node, runtime: str, names: tuple[str, ...]) -> bool:
     return block["name"] != runtime or not any(name in block.get("config", {}) for name in names)
-
-
-def _within_limits(block: Node) -> bool:
-    limits = block.get("limits", {})
-    return all(
-        quantity.parse(value) <= quantity.parse(limits[name])
-        for name, value in block.get("requests", {}).items()
-        if name in limits
-    )
 
 
 def _own_path(path: str) -> bool:
@@ -195,15 +186,6 @@ _POD = (
         f" && (!has(self.limits) || self.limits.all(k, k in {_cel(owned.RESOURCES)}))",
         _known,
         "resources may name cpu, memory and ephemeral-storage: ask for cards with accelerator, not here",
-    ),
-    Rule(
-        "Resources",
-        "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits)"
-        " || !isQuantity(string(self.requests[k])) || !isQuantity(string(self.limits[k]))"
-        " || quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",
-        _within_limits,
-        "requests must not exceed limits: lower the request or raise the limit of the same resource",
-        ".requests",
     ),
     Rule(
         "TemplateMetadata",
