@@ -3,8 +3,9 @@
 `python -m tests.cluster --help` is the way in for people, `tests.cluster.fixtures` the one for pytest.
 """
 
+from tests.cluster.access import Access
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError, ToolMissingError
 from tests.cluster.spec import ClusterSpec
 
-__all__ = ["Cluster", "ClusterError", "ClusterSpec", "ToolMissingError"]
+__all__ = ["Access", "Cluster", "ClusterError", "ClusterSpec", "ToolMissingError"]

@@ -4,9 +4,10 @@ import argparse
 import json
 import sys
 
-from tests.cluster import build, cleanup, cluster, provider
+from tests.cluster import build, cleanup, cluster
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError
+from tests.cluster.kind import KindCluster
 from tests.cluster.progress import say
 from tests.cluster.spec import ClusterSpec, Paths
 
@@ -62,7 +63,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(options: argparse.Namespace) -> None:
     if options.provider == "kind":
-        say(f"kind cluster {options.name}; KUBECONFIG={provider.kind_up(options.name, options.images)}")
+        made = KindCluster.start(options.name)
+        for image in options.images:
+            made.load_named(image)
+        print(f"export KUBECONFIG={made.kubeconfig}")
         return
     spec = ClusterSpec(
         name=options.name,
@@ -88,7 +92,7 @@ def _up(options: argparse.Namespace) -> None:
 
 def _down(options: argparse.Namespace) -> None:
     if options.provider == "kind":
-        provider.kind_down(options.name)
+        KindCluster(options.name).stop()
         return
     names = cleanup.names() if options.all else [options.name]
     for name in names:

@@ -10,11 +10,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tests.cluster import build, cleanup, control_plane, node, tier
+from tests.cluster.access import Access
 from tests.cluster.errors import ClusterError
 from tests.cluster.pki import Authority
 from tests.cluster.process import wait_for
@@ -25,7 +25,7 @@ _ROOT = Path(__file__).parents[2]
 _STOP_SECONDS = 60.0
 
 
-class Cluster:
+class Cluster(Access):
     """One local cluster: `Cluster.start(...)` makes one, `Cluster.attach(name)` finds one that is up."""
 
     def __init__(self, paths: Paths, process: "subprocess.Popen[bytes] | None" = None) -> None:
@@ -122,17 +122,6 @@ class Cluster:
         return list(self.facts.get("node_ips", []))
 
     @property
-    def node_ip(self) -> str:
-        """Address of the first real node.
-
-        Raises:
-            ClusterError: the cluster has none.
-        """
-        if not self.node_ips:
-            raise ClusterError(f"cluster {self.name} has no real node")
-        return self.node_ips[0]
-
-    @property
     def node_names(self) -> list[str]:
         """Names of the real nodes."""
         return [node.name_of(self.spec, index) for index in range(self.spec.nodes)]
@@ -147,30 +136,6 @@ class Cluster:
         """Seconds from the supervisor's start to `api` (server ready) and to `ready` (nodes too)."""
         return dict(self.facts["seconds"])
 
-    @cached_property
-    def _kubectl(self) -> Path:
-        return build.ensure(["kubectl"])["kubectl"]
-
-    def kubectl(
-        self, *arguments: str, stdin: str | None = None, kubeconfig: Path | None = None, check: bool = True
-    ) -> str:
-        """Run kubectl and return its output.
-
-        Args:
-            arguments: as on the command line.
-            stdin: what it reads, for `apply -f -`.
-            kubeconfig: of another user than the administrator.
-            check: raise if it fails; else standard error is part of the result.
-
-        Raises:
-            ClusterError: it failed; the message is what it said.
-        """
-        command = [str(self._kubectl), f"--kubeconfig={kubeconfig or self.kubeconfig}", *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-        if done.returncode and check:
-            raise ClusterError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
-        return done.stdout + (done.stderr if done.returncode else "")
-
     def user(self, name: str, groups: Sequence[str] = ()) -> Path:
         """Kubeconfig of a user with a client certificate and no rights but those that RBAC grants to the name or groups."""
         path = self.paths.root / "users" / f"{name.replace(':', '_').replace('/', '_')}.kubeconfig"
@@ -181,12 +146,6 @@ class Cluster:
     def load(self, image: Path) -> None:
         """Import an OCI archive into every real node."""
         node.load(self.paths, self.spec, image)
-
-    def load_named(self, name: str) -> None:
-        """Build (once) and import one of the local images: pause, pantala, triton, torchserve."""
-        from tests.cluster import images
-
-        self.load(images.ensure(name))
 
     def in_node(self, *command: str, index: int = 0) -> str:
         """Run a command in the namespaces of a real node and return its output."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.cluster import Cluster, ClusterSpec, tier
+from tests.cluster import Access, Cluster, ClusterSpec, kind, tier
 
 IMAGES = ("pantala", "triton", "torchserve")
 """Images that the nodes of `cluster` hold under the names that the operator uses by default."""
@@ -55,15 +55,24 @@ def kwok_cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """A real node that holds the images of `IMAGES`. Has an audit log.
+def cluster() -> Iterator[Access]:
+    """A real node that holds the images of `IMAGES`. Has an audit log, if it is the embedded provider's.
 
-    With PANTALA_CLUSTER=NAME the tests use the cluster of that name, which `up` made, and leave it running.
+    PANTALA_CLUSTER=NAME takes the cluster of that name, which `up` made with its images, and leaves it running;
+    PANTALA_PROVIDER=kind takes or makes a kind cluster and leaves that running.
     """
-    if name := os.environ.get("PANTALA_CLUSTER"):
-        yield Cluster.attach(name)
-        return
-    with running("e2e", ClusterSpec(unique("node"), nodes=1, audit="Metadata")) as started:
+    name = os.environ.get("PANTALA_CLUSTER", "")
+    if os.environ.get("PANTALA_PROVIDER") == "kind":
+        if reason := kind.missing():
+            pytest.skip(f"tier e2e: {reason}")
+        made = kind.KindCluster.start(name or "pantala")
         for image in IMAGES:
-            started.load_named(image)
-        yield started
+            made.load_named(image)
+        yield made
+    elif name:
+        yield Cluster.attach(name)
+    else:
+        with running("e2e", ClusterSpec(unique("node"), nodes=1, audit="Metadata")) as started:
+            for image in IMAGES:
+                started.load_named(image)
+            yield started

@@ -46,13 +46,11 @@ class Authority:
             groups: organisations, which Kubernetes takes as groups.
             alternatives: `IP:...` and `DNS:...` of a server.
         """
-        subject = "".join(f"/O={group}" for group in groups) + f"/CN={name}"
         extensions = "keyUsage=digitalSignature\nextendedKeyUsage=clientAuth,serverAuth\n"
         if alternatives:
             extensions += f"subjectAltName={','.join(alternatives)}\n"
         (self.folder / f"{file}.ext").write_text(extensions)
-        request = ("-keyout", f"{file}.key", "-out", f"{file}.csr", "-subj", subject)
-        _openssl("req", *_CURVE, *request, cwd=self.folder)
+        request(self.folder, file, name, groups)
         serial = "0x" + os.urandom(16).hex()  # no serial file: two processes may issue at once
         sign = ("-in", f"{file}.csr", "-out", f"{file}.crt", "-extfile", f"{file}.ext", "-days", _DAYS)
         _openssl("x509", "-req", "-CA", "ca.crt", "-CAkey", "ca.key", "-set_serial", serial, *sign, cwd=self.folder)
@@ -81,6 +79,14 @@ class Authority:
                 file_,
             )
         return path
+
+
+def request(folder: Path, file: str, name: str, groups: Sequence[str] = ()) -> tuple[Path, Path]:
+    """Make `file`.key and the signing request `file`.csr of a user or a server; return both."""
+    subject = "".join(f"/O={group}" for group in groups) + f"/CN={name}"
+    _openssl("req", *_CURVE, "-keyout", f"{file}.key", "-out", f"{file}.csr", "-subj", subject, cwd=folder)
+    (folder / f"{file}.key").chmod(0o600)
+    return folder / f"{file}.key", folder / f"{file}.csr"
 
 
 def _encoded(path: Path) -> str:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.cluster import ClusterError, ClusterSpec, ToolMissingError, tier
+from tests.cluster import ClusterError, ClusterSpec, ToolMissingError, kind, tier
 
 
 def test_nodes_need_root(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,6 +24,13 @@ def test_missing_programs_are_named_by_package(monkeypatch: pytest.MonkeyPatch) 
     assert tier.missing(nodes=True).startswith(
         "programs are missing: apt-get install containernetworking-plugins some-package"
     )
+
+
+def test_kind_needs_its_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without kind and Docker the message names both, and the provider that needs neither."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ToolMissingError, match=r"needs kind and docker .* the embedded provider needs neither"):
+        kind.KindCluster.start("pantala")
 
 
 @pytest.mark.parametrize("wrong", [{"name": "Big_Name"}, {"name": ""}, {"nodes": 9}, {"nodes": -1}])
