@@ -60,7 +60,7 @@ class S3Server(Service):
     def put(self, bucket: str, key: str, content: bytes | Path) -> str:
         """Store an object; return its ETag."""
         body = content if isinstance(content, bytes) else content.read_bytes()
-        answer = http("PUT", self._url(bucket, key), body, {"Content-Type": "application/octet-stream"})
+        answer = http("PUT", self._url(bucket, key), body, self._headers)
         return self._expect(answer, 200)[1]["ETag"]
 
     def put_folder(self, bucket: str, prefix: str, folder: Path) -> None:
@@ -70,18 +70,22 @@ class S3Server(Service):
 
     def get(self, bucket: str, key: str) -> bytes:
         """Return an object's content."""
-        # moto checks that a reader is known, and by default not the signature; without a key private objects are 403
-        authorization = f"AWS4-HMAC-SHA256 Credential={self.access_key}/20260101/{self.region}/s3/aws4_request"
-        return self._expect(http("GET", self._url(bucket, key), headers={"Authorization": authorization}), 200)[2]
+        return self._expect(http("GET", self._url(bucket, key), headers=self._headers), 200)[2]
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object, whether it exists or not."""
-        self._expect(http("DELETE", self._url(bucket, key)), 204)
+        self._expect(http("DELETE", self._url(bucket, key), headers=self._headers), 204)
 
     def deny_all(self, *, denied: bool = True) -> None:
         """Refuse every request with 403 as S3 does (InvalidAccessKeyId), because no key is known; or accept all again."""
         body = b"0" if denied else b"inf"
         self._expect(http("POST", f"{self.endpoint}/moto-api/reset-auth", body, {"Content-Type": "text/plain"}), 200)
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        # moto asks who somebody is (objects are private) and believes it: the signature is checked from `deny_all` on
+        authorization = f"AWS4-HMAC-SHA256 Credential={self.access_key}/20260101/{self.region}/s3/aws4_request"
+        return {"Authorization": authorization, "Content-Type": "application/octet-stream"}
 
     def _url(self, bucket: str, key: str) -> str:
         return f"{self.endpoint}/{bucket}/{urllib.parse.quote(key)}"
