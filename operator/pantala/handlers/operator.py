@@ -119,8 +119,10 @@ class Operator:
         reconciler = Reconciler(self._client, self._cache, recorder, self._options.settings, lambda: datetime.now(UTC))
         for _ in range(WORKERS):
             self._spawn(work(self._queue, reconciler), "worker")
-        self._spawn(self._watch_models(), f"watch of {naming.PLURAL}")
         self._spawn(self._look_again(), "audit")
+        # Last: at its end kopf waits five seconds for all tasks that are younger than itself, its own waiter for a
+        # stop flag among them. So it gets none, and is cancelled.
+        self._spawn(self._watch_models(), f"watch of {naming.PLURAL}")
         await lease.keep()
         self._crashed.append("the lease is lost")
 
@@ -148,7 +150,6 @@ class Operator:
             registry=models.registry(self._cache),
             settings=models.settings(),
             standalone=True,
-            stop_flag=self._stop,
             **where,
         )
         # kopf takes the signals of the process for itself and returns when one comes; its failures it raises.
