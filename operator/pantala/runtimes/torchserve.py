@@ -100,6 +100,7 @@ def start(version: ResolvedVersion, drain: int) -> str:
         health_port=HEALTH,
         management_port=MANAGEMENT,
         client_ports=[HTTP, GRPC],
+        termination_log="/dev/termination-log",
         message_bytes=_TERMINATION_MESSAGE_BYTES,
     )
 

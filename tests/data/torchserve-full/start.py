@@ -45,8 +45,8 @@ def link_model():
 def cause():
     """What the log says of the last failure: its errors in one line each, and the text around them."""
     lines = list(output)
-    begin = max((at for at, line in enumerate(lines) if "Torch worker started" in line), default=0)
-    words = [line.partition(" MODEL_LOG - ")[2] for line in lines[begin:] if " MODEL_LOG - " in line]
+    begin = max((at for at, line in enumerate(lines) if "Torch worker started" in line), default=None)
+    words = [line.partition(" MODEL_LOG - ")[2] for line in lines[begin or 0 :] if " MODEL_LOG - " in line]
     tracebacks = [at for at, line in enumerate(words) if line.startswith("Traceback")]
     if tracebacks:
         # Python tells a chain of errors root first: TorchServe hides a failed import behind one of its own.
@@ -54,11 +54,11 @@ def cause():
         return list(dict.fromkeys(errors)), words[tracebacks[-1] :]
     complaints = [at for at, line in enumerate(lines) if re.search(r"\[(WARN |ERROR)\]|^Invalid|: error: ", line)]
     at = complaints[-1] if complaints else -12
-    if begin:
+    if begin is not None:
         return ["a worker died without a traceback; was it out of memory?"], lines[at:][:12]
     text = lines[at:][:6]
     thrown = [line for line in text[1:] if re.match(r"(Caused by: )?[\w.$]+(Exception|Error): ", line)]
-    return [re.sub(r"^.*?\] |^[\w.$]+: ", "", line) for line in [lines[at], *thrown[:1]]] if complaints else [], text
+    return [re.sub(r"^.*?\] |^(Caused by: )?[\w.$]+(Exception|Error): ", "", line) for line in [lines[at], *thrown[:1]]] if complaints else [], text
 
 
 def give_up(server, what):
@@ -68,7 +68,7 @@ def give_up(server, what):
     message = ": ".join([what, *(["; ".join(errors)[:400]] if errors else [])]) + "\n"
     message += "\n".join(text)[-(1024 - len(message)) :]
     try:
-        with open("/dev/termination-log", "w", encoding="utf-8") as file:
+        with open('/dev/termination-log', "w", encoding="utf-8") as file:
             file.write(message)
     except OSError:
         pass
@@ -176,4 +176,5 @@ def main():
     watch(server)
 
 
-main()
+if __name__ == "__main__":
+    main()
