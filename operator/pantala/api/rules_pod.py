@@ -30,7 +30,7 @@ def _no_keys(block: Node, runtime: str, names: tuple[str, ...]) -> bool:
 
 
 def _own_path(path: str) -> bool:
-    return any(path == own or path.startswith(own + "/") for own in owned.PATHS)
+    return path.strip("/") == "" or any(path == own or path.startswith(own + "/") for own in owned.PATHS)
 
 
 def _known(block: Node) -> bool:
@@ -41,7 +41,13 @@ def _names(block: Node, field: str) -> set[str]:
     return {item["name"] for item in block.get(field, ())}
 
 
-_OWN_PATHS_CEL = " || ".join(f"m.mountPath == '{path}' || m.mountPath.startsWith('{path}/')" for path in owned.PATHS)
+def _mounts(block: Node) -> set[tuple[str, str]]:
+    return {(mount["name"], mount["mountPath"]) for mount in block.get("volumeMounts", ())}
+
+
+_OWN_PATHS_CEL = "m.mountPath.matches('^/+$') || " + " || ".join(
+    f"m.mountPath == '{path}' || m.mountPath.startsWith('{path}/')" for path in owned.PATHS
+)
 
 _SERVER = (
     Rule(
@@ -228,8 +234,16 @@ _POD = (
         "TemplatePodSpec",
         f"!has(self.volumeMounts) || !self.volumeMounts.exists(m, {_OWN_PATHS_CEL})",
         lambda it: not any(_own_path(mount["mountPath"]) for mount in it.get("volumeMounts", ())),
-        "volumeMounts hides a folder of the operator: mount outside of /models, /etc/pantala and /tmp",
+        "volumeMounts hides a folder of the operator: mount outside of /models, /etc/pantala and /tmp, and not at /",
         ".volumeMounts",
+    ),
+    Rule(
+        "TemplatePodSpec",
+        "!has(self.volumes) || !self.volumes.exists(v, v.name == 'shm') || (has(self.volumeMounts)"
+        " && self.volumeMounts.exists(m, m.name == 'shm' && m.mountPath == '/dev/shm'))",
+        lambda it: "shm" not in _names(it, "volumes") or ("shm", "/dev/shm") in _mounts(it),  # noqa: S108 - in the pod
+        "a volume named shm must be mounted at /dev/shm, where Triton has one otherwise: mount it there, or use another name",
+        ".volumes",
     ),
     Rule(
         "Update",
