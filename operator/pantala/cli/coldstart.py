@@ -61,6 +61,11 @@ def replica(pod: Manifest, now: datetime) -> Replica:
         for name, start, end in zip(PHASES, marks, marks[1:], strict=False)
         if start is not None and end is not None
     }
+    # Kubernetes keeps the last start of a container only: what lies before a restarted one cannot be told apart.
+    if fetch.get("restartCount"):
+        phases.pop("prepare", None)
+    if server.get("restartCount"):
+        phases.pop("image", None)
     step = _step(pod, status, begun, ready)
     restarts = int(fetch.get("restartCount", 0)) + int(server.get("restartCount", 0))
     at = begun.get(step)

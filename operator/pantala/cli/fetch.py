@@ -36,7 +36,7 @@ _BY_SIGTERM = 128 + signal.SIGTERM
 @click.option("--termination-log", type=click.Path(path_type=Path), help="File for the summary (JSON, at most 1 KiB).")
 @click.option("--retry-seconds", type=float, default=120.0, show_default=True, help="Patience without any success.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def fetch(  # noqa: PLR0917 - one argument per option
+def fetch(
     uri: str,
     to: Path,
     digest: str | None,
