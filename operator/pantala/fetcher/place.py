@@ -121,6 +121,9 @@ class Workplace:
 
     def finish(self, note: markers.Marker) -> markers.Marker:
         """Move what is left to move; also after a kill."""
+        if note.placed:
+            self.clean()
+            return note
         for name in note.names:
             if os.path.lexists(self.out / name):
                 self._away(name)

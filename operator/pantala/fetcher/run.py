@@ -131,8 +131,7 @@ async def _present(place: Workplace, progress: Progress) -> markers.Marker | Non
     if note is None:
         return None
     progress.phase("checking", files=len(note.files))
-    if not note.placed:
-        note = await asyncio.to_thread(place.finish, note)
+    note = await asyncio.to_thread(place.finish, note)  # for a run that was killed while it moved or cleaned
     if await asyncio.to_thread(markers.holds, place.root, note):
         return note
     progress.log("files on the volume were changed; fetching again", level="warning")

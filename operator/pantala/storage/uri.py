@@ -60,16 +60,11 @@ def parse(uri: str) -> Location | Invalid:
         return _bad(f"holds credentials before '@{parts.hostname}'; remove them and name a Secret in storage.secretRef")
     if not port_is_fine or any(ord(character) < 32 or ord(character) == 127 for character in uri):  # noqa: PLR2004 - ASCII control characters
         return _bad(f"'{uri!r}' has port 0 or a control character; correct it")
-    match parts.scheme:
-        case "s3":
-            return _s3(uri, parts)
-        case "https" | "http":
-            return _http(uri, parts)
-        case "pvc":
-            return _pvc(uri, parts)
-        case _:
-            known = ", ".join(f"{scheme}://" for scheme in SUPPORTED if scheme != "http")
-            return _bad(f"'{uri}' has no known scheme; use one of {known}")
+    parser = {"s3": _s3, "https": _http, "http": _http, "pvc": _pvc}.get(parts.scheme)
+    if parser is None:
+        known = ", ".join(f"{scheme}://" for scheme in SUPPORTED if scheme != "http")
+        return _bad(f"'{uri}' has no known scheme; use one of {known}")
+    return parser(uri, parts)
 
 
 def check_digest(digest: str) -> Invalid | None:

@@ -1,0 +1,141 @@
+"""What each kind of store gives to the fetcher's container, and what is refused."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pantala.storage
+from pantala.storage.base import Invalid, Source, StorageAccess
+from pantala.storage.registry import for_uri
+
+DIGEST = "sha256:" + "ab" * 32
+
+
+def access(source: Source) -> StorageAccess | Invalid:
+    store = for_uri(source.uri)
+    return store if isinstance(store, Invalid) else store.access(source)
+
+
+def key(name: str, secret: str, *, optional: bool) -> dict[str, object]:
+    ref: dict[str, object] = {"name": secret, "key": name}
+    if optional:
+        ref["optional"] = True
+    return {"name": name, "valueFrom": {"secretKeyRef": ref}}
+
+
+def test_s3_with_everything() -> None:
+    """The two keys are required, so that the kubelet names a missing one; a session token is not."""
+    source = Source("s3://models/resnet/1/resnet.mar", "https://s3.example.com:9000", "eu-1", DIGEST, "store")
+    assert access(source) == StorageAccess(
+        args=(
+            "--uri", "s3://models/resnet/1/resnet.mar",
+            "--endpoint", "https://s3.example.com:9000",
+            "--region", "eu-1",
+            "--digest", DIGEST,
+        ),
+        env=(
+            key("AWS_ACCESS_KEY_ID", "store", optional=False),
+            key("AWS_SECRET_ACCESS_KEY", "store", optional=False),
+            key("AWS_SESSION_TOKEN", "store", optional=True),
+        ),
+    )  # fmt: skip
+
+
+def test_s3_without_a_secret_sets_nothing() -> None:
+    """Anonymous, or the pod's own identity."""
+    assert access(Source("s3://models/resnet/")) == StorageAccess(("--uri", "s3://models/resnet/"))
+
+
+def test_https_keys_are_all_optional() -> None:
+    """A server asks for one kind of credential."""
+    names = ("HTTP_USERNAME", "HTTP_PASSWORD", "HTTP_BEARER_TOKEN")
+    assert access(Source("https://host/a/b.onnx", secret_name="web")) == StorageAccess(
+        ("--uri", "https://host/a/b.onnx"), tuple(key(name, "web", optional=True) for name in names)
+    )
+
+
+def test_pvc_is_mounted_read_only() -> None:
+    """The claim is a volume of the pod, mounted in the fetcher."""
+    assert access(Source("pvc://weights/resnet", digest=DIGEST)) == StorageAccess(
+        ("--uri", "pvc://weights/resnet", "--digest", DIGEST),
+        volumes=({"name": "source", "persistentVolumeClaim": {"claimName": "weights", "readOnly": True}},),
+        mounts=({"name": "source", "mountPath": "/source", "readOnly": True},),
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "field", "message"),
+    [
+        (Source("gs://b/x"), "uri", "uri 'gs://b/x' has no known scheme; use one of s3://, https://, pvc://"),
+        (Source("resnet.mar"), "uri", "uri 'resnet.mar' has no known scheme; use one of s3://, https://, pvc://"),
+        (Source("s3:///x"), "uri", "uri 's3:///x' has no valid bucket name; write s3://bucket/path"),
+        (
+            Source("s3://b-1/a//b"),
+            "uri",
+            "uri 's3://b-1/a//b' has an empty, '.' or '..' part in its key; write the key as the store lists it",
+        ),
+        (
+            Source("https://me:hunter2@host/x"),
+            "uri",
+            "uri holds credentials before '@host'; remove them and name a Secret in storage.secretRef",
+        ),
+        (
+            Source("https://host/x?sig=hunter2"),
+            "uri",
+            "uri 'https://host/x' has a query or a fragment; signed links expire, so use s3:// or storage.secretRef instead",
+        ),
+        (
+            Source("pvc://c/../x"),
+            "uri",
+            "uri 'pvc://c/../x' leaves the volume or has an empty part; write pvc://claim/path",
+        ),
+        (Source("pvc://UP/x"), "uri", "uri 'pvc://UP/x' has no valid claim name; write pvc://claim/path"),
+        (
+            Source("s3://bucket/x", endpoint="s3.example.com"),
+            "storage.endpoint",
+            "endpoint 's3.example.com' is not scheme, host and port; write for example https://s3.example.com",
+        ),
+        (
+            Source("s3://bucket/x", endpoint="https://me:hunter2@s3.example.com"),
+            "storage.endpoint",
+            "endpoint holds credentials before '@s3.example.com'; name a Secret in storage.secretRef instead",
+        ),
+        (
+            Source("https://host/x", endpoint="https://other"),
+            "storage.endpoint",
+            "storage.endpoint 'https://other' has no effect on an https:// uri; remove it",
+        ),
+        (
+            Source("https://host/x", region="eu"),
+            "storage.region",
+            "storage.region 'eu' has no effect on an https:// uri; remove it",
+        ),
+        (
+            Source("pvc://c/x", secret_name="s"),
+            "storage.secretRef",
+            "storage.secretRef 's' has no effect on a pvc:// uri; remove it",
+        ),
+        (
+            Source("s3://bucket/x", digest="md5:1"),
+            "digest",
+            "digest 'md5:1' is not sha256: and 64 hexadecimal digits; `pantala digest URI` prints the right one",
+        ),
+    ],
+)
+def test_refusals_name_field_value_and_next_step(source: Source, field: str, message: str) -> None:
+    """Nothing is ignored, and no credential is repeated."""
+    result = access(source)
+    assert isinstance(result, Invalid)
+    assert (result.field, result.message) == (field, message)
+    assert "hunter2" not in repr(result)
+
+
+def test_the_layer_is_pure() -> None:
+    """No module here can read, wait or ask: that is what makes the planner's tests fast."""
+    allowed = {"collections", "dataclasses", "typing", "re", "urllib", "pantala"}
+    for path in Path(pantala.storage.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert {name.split(".")[0] for name in names} <= allowed, path
