@@ -6,9 +6,11 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from kubernetes.config import new_client_from_config
 
 from pantala.api.check import check
 from tests.apiserver.models import BAD, DATA, Api, causes, load
+from tests.cluster import Cluster
 
 pytestmark = pytest.mark.apiserver
 
@@ -89,3 +91,15 @@ def test_same_verdicts(api: Api) -> None:
         for problem in mine:
             assert any(path == problem.path and text.endswith(problem.message) for path, text in found), (number, obj)
     assert COUNT / 4 < refused < COUNT
+
+
+def test_same_verdicts_on_the_oldest_server(api_server_1_31: Cluster) -> None:
+    """The oldest supported API server accepts and refuses the same resources; its words for bounds differ."""
+    with new_client_from_config(str(api_server_1_31.kubeconfig)) as client:
+        api = Api(client)
+        api.install()
+        mutator = Mutator(SEED)
+        for number in range(COUNT):
+            obj = mutator.make()
+            refused = api.create(obj)["kind"] == "Status"
+            assert refused == bool(check(obj)), (number, obj)
