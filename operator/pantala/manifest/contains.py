@@ -6,6 +6,7 @@ question. `missing` says where the live object falls short of the desired one; n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,59 +25,79 @@ _LIST_KEYS: Mapping[str, tuple[str, ...]] = {
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
 }
 _QUANTITY_PARENTS = frozenset({"limits", "requests"})
-_QUANTITY_FIELDS = frozenset({"sizeLimit", "averageValue"})
+_QUANTITY_FIELDS = frozenset({"sizeLimit", "averageValue", "divisor"})
+# Fields that are no pointer in Kubernetes' Go types and whose zero value is therefore never stored.
+_FALSE_IS_ABSENT = frozenset({"readOnly"})
+_INDEX = re.compile(r"\[[^]]*\]")
+_TEXT_MAPS = frozenset({"labels", "annotations", "matchLabels", "nodeSelector", "selector", "data"})
 
 
 def missing(desired: Any, live: Any, path: str = "") -> str | None:
-    """The path of the first part of `desired` that `live` does not contain, or None if it contains all of it."""
+    """The path of the first part of `desired` that `live` does not contain, or None if it contains all of it.
+
+    `path` is where in an object the two stand, such as `.spec.template`; the answer begins with it.
+    """
+    return _missing(desired, live, tuple(_INDEX.sub("", path).split(".")[1:]), path)
+
+
+def _missing(desired: Any, live: Any, names: tuple[str, ...], path: str) -> str | None:
+    """As `missing`; `names` are the keys of maps on the way, which may hold dots themselves (`nvidia.com/gpu`)."""
     if isinstance(desired, Mapping):
-        return _missing_in_map(desired, live, path)
+        return _missing_in_map(desired, live, names, path)
     if isinstance(desired, Sequence) and not isinstance(desired, str):
-        return _missing_in_list(desired, live, path)
-    return None if _same(desired, live, path) else path or "."
+        return _missing_in_list(desired, live, names, path)
+    return None if _same(desired, live, names) else path or "."
 
 
-def _missing_in_map(desired: Mapping[str, Any], live: Any, path: str) -> str | None:
+def _missing_in_map(desired: Mapping[str, Any], live: Any, names: tuple[str, ...], path: str) -> str | None:
     if not isinstance(live, Mapping):
         # `emptyDir: {}` and its kind come back as they are; an empty map is contained in nothing but a map.
         return path or "."
     for key, value in desired.items():
         here = f"{path}.{key}"
         if key not in live:
-            # The API server drops empty maps and lists of most fields.
-            if value in ({}, []):
+            if _is_absence(value, key, names):
                 continue
             return here
-        found = missing(value, live[key], here)
+        found = _missing(value, live[key], (*names, key), here)
         if found is not None:
             return found
     return None
 
 
-def _missing_in_list(desired: Sequence[Any], live: Any, path: str) -> str | None:
+def _is_absence(value: Any, key: str, names: tuple[str, ...]) -> bool:
+    """Whether the API server stores nothing at all for a value: empty maps and lists, empty texts, some falsehoods."""
+    if value is False:
+        return key in _FALSE_IS_ABSENT
+    return value in ({}, []) or (value == "" and not _TEXT_MAPS.intersection(names[-1:]))
+
+
+def _missing_in_list(desired: Sequence[Any], live: Any, names: tuple[str, ...], path: str) -> str | None:
     if not isinstance(live, Sequence) or isinstance(live, str):
         return path
-    name = path.rpartition(".")[2]
+    name = names[-1] if names else ""
     keys = _port_keys(desired) if name == "ports" else _LIST_KEYS.get(name)
     if keys is None:
         if len(desired) != len(live):
             return path
         for index, (want, have) in enumerate(zip(desired, live, strict=True)):
-            found = missing(want, have, f"{path}[{index}]")
+            found = _missing(want, have, names, f"{path}[{index}]")
             if found is not None:
                 return found
         return None
-    return _missing_by_key(desired, live, keys, path)
+    return _missing_by_key(desired, live, keys, names, path)
 
 
-def _missing_by_key(desired: Sequence[Any], live: Sequence[Any], keys: tuple[str, ...], path: str) -> str | None:
+def _missing_by_key(
+    desired: Sequence[Any], live: Sequence[Any], keys: tuple[str, ...], names: tuple[str, ...], path: str
+) -> str | None:
     index = {tuple(item.get(key) for key in keys): item for item in live if isinstance(item, Mapping)}
     for item in desired:
         identity = tuple(item.get(key) for key in keys)
         here = f"{path}[{','.join(str(part) for part in identity)}]"
         if identity not in index:
             return here
-        found = missing(item, index[identity], here)
+        found = _missing(item, index[identity], names, here)
         if found is not None:
             return found
     return None
@@ -87,12 +108,11 @@ def _port_keys(desired: Sequence[Any]) -> tuple[str, ...]:
     return ("containerPort",) if desired and "containerPort" in desired[0] else ("port",)
 
 
-def _same(desired: Any, live: Any, path: str) -> bool:
+def _same(desired: Any, live: Any, names: tuple[str, ...]) -> bool:
     # `1` and `True` are equal in Python and different in JSON.
     if desired == live and isinstance(desired, bool) == isinstance(live, bool):
         return True
-    parent, _, name = path.rpartition(".")
-    if parent.rpartition(".")[2] not in _QUANTITY_PARENTS and name not in _QUANTITY_FIELDS:
+    if not _QUANTITY_PARENTS.intersection(names[-2:-1]) and not _QUANTITY_FIELDS.intersection(names[-1:]):
         return False
     if not isinstance(desired, str | int) or not isinstance(live, str | int):
         return False
