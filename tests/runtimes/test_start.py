@@ -58,10 +58,7 @@ def load(tmp_path: Path, client_ports: tuple[int, ...] = (8080,)) -> types.Modul
                 WORKER + "ModuleNotFoundError: No module named 'ts.torch_handler.h'",
                 "2026-11-21T10:56:12,625 [WARN ] W-9000-net_1.0 WorkerThread - Auto recovery failed again",
             ],
-            [
-                "ModuleNotFoundError: No module named 'nosuchmodule'",
-                "ModuleNotFoundError: No module named 'ts.torch_handler.h'",
-            ],
+            ["ModuleNotFoundError: No module named 'nosuchmodule'"],
         ),
         (
             [
@@ -73,6 +70,17 @@ def load(tmp_path: Path, client_ports: tuple[int, ...] = (8080,)) -> types.Modul
                 WORKER + "ValueError: weights have the wrong shape",
             ],
             ["ValueError: weights have the wrong shape"],
+        ),
+        (
+            [
+                *STARTED,
+                WORKER + "Traceback (most recent call last):",
+                WORKER + '  File "/tmp/models/0a1b/h.py", line 3, in initialize',
+                WORKER + "RuntimeError: no weights in this archive",
+                WORKER + "Traceback (most recent call last):",
+                WORKER + "RuntimeError: 500 - Unknown exception",
+            ],
+            ["RuntimeError: no weights in this archive"],
         ),
         (
             [*STARTED, "2026-11-21T10:57:29,879 [WARN ] W-9000-net_1.0 WorkerThread - Auto recovery failed again"],
@@ -94,7 +102,7 @@ def load(tmp_path: Path, client_ports: tuple[int, ...] = (8080,)) -> types.Modul
         ),
         ([], []),
     ],
-    ids=["import", "second attempt", "silent", "register", "setting", "flag", "nothing"],
+    ids=["import", "second attempt", "own words", "silent", "register", "setting", "flag", "nothing"],
 )
 def test_cause(tmp_path: Path, lines: list[str], errors: list[str]) -> None:
     """The log's last failure is named, its root first, whatever TorchServe prints around it."""
@@ -115,6 +123,15 @@ def test_ends_with_the_reason(tmp_path: Path) -> None:
     assert "No module named" in message
     assert message in ended.stdout
     assert len(message) <= 1024
+
+
+def test_text_is_the_models(tmp_path: Path) -> None:
+    """The text below the error is the traceback of the model, not those that TorchServe adds."""
+    start = load(tmp_path)
+    own = ["Traceback (most recent call last):", '  File "h.py", line 3, in initialize', "RuntimeError: no weights"]
+    added = ["Traceback (most recent call last):", "RuntimeError: 500 - Unknown exception"]
+    start.output.extend(STARTED + [WORKER + line for line in own + added])
+    assert start.cause() == (["RuntimeError: no weights"], own)
 
 
 @pytest.mark.parametrize("packed", [True, False])

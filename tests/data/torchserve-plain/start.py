@@ -49,9 +49,12 @@ def cause():
     words = [line.partition(" MODEL_LOG - ")[2] for line in lines[begin or 0 :] if " MODEL_LOG - " in line]
     tracebacks = [at for at, line in enumerate(words) if line.startswith("Traceback")]
     if tracebacks:
-        # Python tells a chain of errors root first: TorchServe hides a failed import behind one of its own.
-        errors = [line for line in words[tracebacks[0] :] if re.match(r"[A-Za-z_][\w.]*(: |$)", line)]
-        return list(dict.fromkeys(errors)), words[tracebacks[-1] :]
+        # Python tells a chain of errors root first; TorchServe adds its own, which say nothing, to those of the model.
+        chain = words[tracebacks[0] :]
+        at = [i for i, line in enumerate(chain) if re.match(r"[A-Za-z_][\w.]*(: |$)", line)]
+        errors = list(dict.fromkeys(chain[i] for i in at))
+        told = [line for line in errors if not re.search(r"500 - Unknown exception|'ts\.torch_handler\.", line)]
+        return told or errors, chain[: at[0] + 1] if at else chain
     complaints = [at for at, line in enumerate(lines) if re.search(r"\[(WARN |ERROR)\]|^Invalid|: error: ", line)]
     at = complaints[-1] if complaints else -12
     if begin is not None:
