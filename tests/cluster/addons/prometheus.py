@@ -1,12 +1,20 @@
-"""A real Prometheus (Debian's), with the configuration that a test gives."""
+"""A real Prometheus (Debian's), with the configuration that a test gives.
+
+Debian builds Prometheus without the discovery of Kubernetes. `PodDiscovery` takes its part: it offers the pods of a
+cluster over HTTP with the labels that Prometheus documents for `role: pod`, and `scrape_job` puts it in the place of
+`kubernetes_sd_configs` in the job of `manifests/prometheus-scrape.yaml`. Relabelling and scraping are Prometheus' own.
+"""
 
 import json
+import re
 import shutil
 import tempfile
+import threading
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -82,3 +90,82 @@ class Prometheus(Service):
         """End it and remove its data."""
         super().stop()
         self._folder.cleanup()
+
+
+MANIFEST = Path(__file__).resolve().parents[3] / "manifests/prometheus-scrape.yaml"
+"""The scrape job for customers."""
+
+
+def pod_targets(pods: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what Prometheus' discovery (`role: pod`) finds in a list of pods: a target for each port of a container.
+
+    Names and rules of the labels: Prometheus' documentation of kubernetes_sd_config.
+    """
+    return [target for pod in pods if pod.get("status", {}).get("podIP") for target in _targets_of(pod)]
+
+
+def _targets_of(pod: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    metadata, status = pod["metadata"], pod["status"]
+    common = {"namespace": metadata["namespace"], "pod_name": metadata["name"], "pod_ip": status["podIP"]}
+    common |= {"pod_phase": status.get("phase", ""), "pod_node_name": pod["spec"].get("nodeName", "")}
+    for kind in ("label", "annotation"):
+        for key, value in (metadata.get(f"{kind}s") or {}).items():
+            name = re.sub(r"[^a-zA-Z0-9_]", "_", key)
+            common |= {f"pod_{kind}_{name}": value, f"pod_{kind}present_{name}": "true"}
+    for init in (False, True):
+        for container in pod["spec"].get("initContainers" if init else "containers") or []:
+            own = {"pod_container_name": container["name"], "pod_container_init": str(init).lower()}
+            for port in container.get("ports") or [None]:
+                labels = {**common, **own}
+                if port:
+                    labels["pod_container_port_number"] = str(port["containerPort"])
+                    labels["pod_container_port_name"] = port.get("name", "")
+                address = f"{status['podIP']}:{port['containerPort']}" if port else status["podIP"]
+                yield {
+                    "targets": [address],
+                    "labels": {f"__meta_kubernetes_{key}": value for key, value in labels.items()},
+                }
+
+
+class PodDiscovery:
+    """An HTTP service discovery of a cluster's pods, read anew for every request of Prometheus."""
+
+    def __init__(self, pods: Callable[[str], list[dict[str, Any]]]) -> None:
+        """Start it; `pods(selector)` lists the pods of all namespaces that a label selector takes."""
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                selector = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query).get("selector", [""])[0]
+                body = json.dumps(pod_targets(pods(selector))).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Print nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    def scrape_job(self, interval: str = "1s") -> dict[str, Any]:
+        """Return the job of the manifest with this discovery and a short interval, for `scrape_configs`."""
+        (job,) = yaml.safe_load(MANIFEST.read_text())["scrape_configs"]
+        (discovery,) = job.pop("kubernetes_sd_configs")
+        assert discovery["role"] == "pod"
+        selector = urllib.parse.quote(",".join(one["label"] for one in discovery.get("selectors", [])))
+        url = f"{self.url}/?selector={selector}"
+        return {**job, "http_sd_configs": [{"url": url, "refresh_interval": interval}], "scrape_interval": interval}
+
+    def __enter__(self) -> Self:
+        """Return the running discovery."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
