@@ -225,7 +225,7 @@ def _version_status(plan: Plan, version: _Version) -> Manifest:
     if version.name in plan.images:
         status["image"] = plan.images[version.name]
     if version.problem is not None:
-        status["message"] = version.problem.message[: conditions.MESSAGE_LIMIT]
+        status["message"] = conditions.bounded(version.problem.message)
     if version.fetch is not None:
         status["fetch"] = _fetch_status(version.fetch)
     return status

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pantala.manifest.canonical import canonical
 from pantala.status.reasons import Reason
 
 MESSAGE_LIMIT = 1024
-"""Characters of a message; the whole status stays under 64 KiB."""
+"""Bytes of a message in JSON; the whole status stays under 64 KiB."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,17 @@ class Condition:
     """None is Unknown."""
     reason: Reason
     message: str
+
+
+def bounded(text: str) -> str:
+    """The beginning of a text that takes at most `MESSAGE_LIMIT` bytes in JSON, in which a character may take six."""
+    # A file name that is no UTF-8 comes as half of a surrogate pair, which no JSON of the API server's can hold.
+    text = text.encode(errors="replace").decode()
+    if len(canonical(text)) - 2 <= MESSAGE_LIMIT:
+        return text
+    while (size := len(canonical(text)) + 1) > MESSAGE_LIMIT:
+        text = text[: min(len(text) - 1, len(text) * MESSAGE_LIMIT // size)]
+    return text + "..."
 
 
 def timestamp(now: datetime) -> str:
@@ -47,7 +59,7 @@ def merge(
                 "type": condition.type,
                 "status": status,
                 "reason": str(condition.reason),
-                "message": condition.message[:MESSAGE_LIMIT],
+                "message": bounded(condition.message),
                 "lastTransitionTime": known["lastTransitionTime"] if known and unchanged else timestamp(now),
                 "observedGeneration": generation,
             }

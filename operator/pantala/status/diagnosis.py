@@ -73,6 +73,11 @@ def _of_deployment(deployment: Manifest) -> Problem | None:
 def _rejected(name: str, text: str) -> Problem:
     cases = (
         (
+            r"failed quota: .* must specify",
+            Reason.QUOTA_EXCEEDED,
+            "Set in `resources` what the ResourceQuota counts.",
+        ),
+        (
             r"exceeded quota|failed quota",
             Reason.QUOTA_EXCEEDED,
             "Raise the ResourceQuota, or ask for less in `resources`.",
@@ -98,7 +103,7 @@ def _rejected(name: str, text: str) -> Problem:
 def _of_pod(pod: Manifest, *, updating: bool) -> Problem | None:
     name, status = pod["metadata"]["name"], pod.get("status", {})
     if status.get("phase") == "Failed":
-        text = status.get("message", "")
+        text = status.get("message", "").strip()
         if "EmptyDir" in text or "ephemeral" in text:
             return Problem(Reason.DISK_FULL, f"Pod {name}: {text} {_FETCH[FetchFailure.DISK_FULL][1]}")
         return Problem(Reason.EVICTED, f"Pod {name} failed: {status.get('reason', '')} {text}".strip())
