@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
 
 from pantala import naming
+from pantala.api import durations
 from pantala.api.model import InferenceModel
 from pantala.manifest.types import Manifest
 from pantala.planner.observed import Observed, ready_pods, rolled_out
@@ -238,7 +239,9 @@ def _fetch_status(account: Mapping[str, Any]) -> Manifest:
     found = {
         "files": account.get("files"),
         "bytes": total,
-        "duration": f"{round(seconds * 1000)}ms" if isinstance(seconds, int | float) else None,
+        "duration": durations.format(timedelta(seconds=round(seconds, 3)))
+        if isinstance(seconds, int | float)
+        else None,
         "fingerprint": account.get("fingerprint"),
     }
     return {key: value for key, value in found.items() if value is not None}
