@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kubernetes.aio import config as kubernetes_config
 
 from pantala import naming
@@ -42,8 +43,15 @@ async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[
         kubernetes.aio.config.ConfigException: There is no configuration, or it is not complete.
     """
     source = _source(kubeconfig)
-    async with await Client.connect(source, context, user_agent="pantala-cli", connections=8) as client:
-        yield Access(client, _namespace(source, context))
+    try:
+        client = await Client.connect(source, context, user_agent="pantala-cli", connections=8)
+        namespace = _namespace(source, context)
+    except (yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # The package does not check the form of a kubeconfig; whatever it stumbles over, the file is the cause.
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        raise kubernetes_config.ConfigException(f"the kubeconfig {source} cannot be read: {words}") from error
+    async with client:
+        yield Access(client, namespace)
 
 
 def _source(kubeconfig: str | None) -> str | None:
