@@ -72,6 +72,7 @@ def _up(options: argparse.Namespace) -> None:
         name=options.name,
         nodes=options.nodes,
         kwok=options.kwok,
+        images=tuple(options.images),
         audit=options.audit,
         scale=options.scale,
         version=options.version,
@@ -79,9 +80,6 @@ def _up(options: argparse.Namespace) -> None:
     )
     say(f"cluster {spec.name}: {spec.nodes} real and {spec.kwok} simulated nodes")
     started = Cluster.start(spec, keep=True)
-    for number, image in enumerate(options.images, 1):
-        say(f"[{number}/{len(options.images)}] image {image}")
-        started.load_named(image)
     say(f"ready after {started.seconds['ready']} s (API server {started.seconds['api']} s): {started.api_url}")
     for name, address in zip(started.node_names, started.node_ips, strict=True):
         say(f"  node {name} {address}: NodePorts, pods and Services are reachable from this machine")

@@ -50,7 +50,7 @@ class Cluster(Access):
         control_plane.programs(spec)
         build.ensure((*(build.NODE if spec.nodes else ()), *(build.KWOK if spec.kwok else ())))
         if spec.nodes:
-            node.pause_image()
+            node.seed_folder(spec)
         owner = 0 if keep else os.getpid()
         command = [sys.executable, "-m", "tests.cluster.supervisor", json.dumps(asdict(spec)), str(owner)]
         with tempfile.TemporaryFile() as errors:
@@ -73,7 +73,10 @@ class Cluster(Access):
                 _reap(process)
                 errors.seek(0)
                 raise ClusterError(f"cluster {spec.name}: {errors.read().decode(errors='replace').strip()}")
-        return cls(paths, process)
+        made = cls(paths, process)
+        if spec.nodes and "pantala" in spec.images:
+            made.load_named("pantala")
+        return made
 
     @classmethod
     def attach(cls, name: str) -> "Cluster":

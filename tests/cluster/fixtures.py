@@ -72,7 +72,5 @@ def cluster() -> Iterator[Access]:
     elif name:
         yield Cluster.attach(name)
     else:
-        with running("e2e", ClusterSpec(unique("node"), nodes=1, audit="Metadata")) as started:
-            for image in IMAGES:
-                started.load_named(image)
+        with running("e2e", ClusterSpec(unique("node"), nodes=1, images=IMAGES, audit="Metadata")) as started:
             yield started

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tests.cluster import build, cleanup
+from tests.cluster import build, cleanup, seed
 from tests.cluster.errors import ClusterError
 from tests.cluster.network import Lan
 from tests.cluster.pki import Authority
@@ -46,8 +46,10 @@ class Node:
         (self.folder / "log").mkdir(parents=True)
         self._write("address", self._lan.node_ip(self._index))
         self._write("resolv.conf", f"nameserver {self._lan.host_ip}\n")
-        self._write("containerd.toml", _containerd(pause_image()[0]))
+        self._write("containerd.toml", _containerd(pause_name()))
         self._write("10-bridge.conflist", json.dumps(_cni(self._lan.pods(self._index))))
+        (self.folder / "containerd").mkdir()
+        seed.copy(seed_folder(self._spec), self.folder / "containerd")
         for folder in _MOUNT_POINTS:
             Path(folder).mkdir(parents=True, exist_ok=True)
         self._make_cgroup()
@@ -80,7 +82,7 @@ class Node:
         self._write("api.ready", "")
 
     def wait(self, processes: Processes) -> None:
-        """Wait until the node is Ready and has the pause image."""
+        """Wait until the node is Ready."""
         kubectl = str(build.ensure(["kubectl"])["kubectl"])
         path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
         command = [kubectl, f"--kubeconfig={self._paths.kubeconfig}", "get", "node", self.name, "-o", path]
@@ -88,7 +90,6 @@ class Node:
         def ready() -> bool:
             return subprocess.run(command, capture_output=True, text=True, check=False).stdout == "True"
 
-        load(self._paths, self._spec, pause_image()[1], [self._index])
         wait_for(
             ready, f"node {self.name} Ready (logs in {self.folder}/log)", READY_SECONDS, processes.check, every=0.1
         )
@@ -146,11 +147,19 @@ class Node:
         }
 
 
-def pause_image() -> tuple[str, Path]:
-    """Name and OCI archive of the image that holds a pod's namespaces."""
-    from tests.cluster import images
+def pause_name() -> str:
+    """Name of the image that holds a pod's namespaces."""
+    from tests.cluster import images  # what needs no node needs no images
 
-    return images.IMAGES["pause"].reference, images.ensure("pause")
+    return images.IMAGES["pause"].reference
+
+
+def seed_folder(spec: ClusterSpec) -> Path:
+    """The unpacked images that a node starts with; builds what is missing."""
+    from tests.cluster import images  # what needs no node needs no images
+
+    stable = {"pause", *spec.images} - {"pantala"}  # which changes with every line of the operator
+    return seed.ensure(images.ensure(name) for name in sorted(stable))
 
 
 def load(paths: Paths, spec: ClusterSpec, image: Path, nodes: Iterable[int] | None = None) -> None:

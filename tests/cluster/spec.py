@@ -25,6 +25,8 @@ class ClusterSpec:
     kwok: int = 0
     gpus: int = 8
     """nvidia.com/gpu of every KWOK node."""
+    images: tuple[str, ...] = ()
+    """Local images that every real node holds from the start: pantala, triton, torchserve."""
     controllers: bool = True
     """Run kube-controller-manager and kube-scheduler; without them only the API server answers."""
     scale: bool = False
@@ -48,8 +50,13 @@ class ClusterSpec:
     @classmethod
     def read(cls, path: Path) -> "ClusterSpec":
         """Load what `write` stored."""
-        data = json.loads(path.read_text())
-        return cls(**{**data, "apiserver_args": tuple(data["apiserver_args"])})
+        return cls.parse(path.read_text())
+
+    @classmethod
+    def parse(cls, text: str) -> "ClusterSpec":
+        """Load it from JSON."""
+        data = json.loads(text)
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
 
 
 @dataclass(frozen=True)

@@ -142,8 +142,7 @@ def main() -> int:
     """Entry point: the specification as JSON and the process id of the owner (0: kept until `down`)."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a person's ^C reaches the owner, who decides
-    draft = json.loads(sys.argv[1])
-    spec = ClusterSpec(**{**draft, "apiserver_args": tuple(draft["apiserver_args"])})
+    spec = ClusterSpec.parse(sys.argv[1])
     clusters_root().mkdir(parents=True, exist_ok=True)
     try:
         return Supervisor(spec, int(sys.argv[2])).run()

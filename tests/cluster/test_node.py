@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster, ClusterError, ClusterSpec, cleanup, fixtures
+from tests.cluster import Cluster, ClusterError, ClusterSpec, cleanup, fixtures, images, node
 from tests.cluster.process import start_time, wait_for
 from tests.cluster.spec import Paths
 from tests.cluster.test_dns import parse, query
@@ -169,7 +169,35 @@ def test_killed_owner_leaves_nothing(pair: Cluster, supervisor_too: bool) -> Non
         os.kill(facts["supervisor"], signal.SIGKILL)
         wait_for(lambda: not any(start_time(pid) == started for pid, started in pids), "end of all processes", 30)
         with cleanup.registry_lock():
-            assert name in cleanup.collect()
+            cleanup.collect()
     owner.communicate()
     wait_for(lambda: not _traces(name, instance, pids), "nothing left", 30)
     assert "Running" in pair.kubectl("get", "pods")
+
+
+_WRITER = """
+apiVersion: v1
+kind: Pod
+metadata: {name: writer}
+spec:
+  restartPolicy: Never
+  containers:
+  - name: writer
+    image: nvcr.io/nvidia/tritonserver:TAG
+    securityContext: {runAsUser: 0}
+    command: [sh, -c, "echo changed >> /etc/debian_version && tail -n1 /etc/debian_version"]
+"""
+
+
+def test_nodes_share_images_without_harm() -> None:
+    """A pod that writes into its image's files changes them for itself, not for the next cluster."""
+    spec = ClusterSpec(fixtures.unique("seed"), nodes=1, images=("triton", "torchserve"))
+    pod = _WRITER.replace("nvcr.io/nvidia/tritonserver:TAG", images.IMAGES["triton"].reference)
+    with fixtures.running("e2e", spec) as started:
+        seeds = list(node.seed_folder(spec).glob("*overlayfs/snapshots/*/fs/etc/debian_version"))
+        before = [it.read_text() for it in seeds]
+        assert before
+        started.kubectl("apply", "-f", "-", stdin=pod)
+        started.kubectl("wait", "pod/writer", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+        assert started.kubectl("logs", "writer").strip() == "changed"
+        assert [it.read_text() for it in seeds] == before
