@@ -36,7 +36,9 @@ def mirror() -> str:
     rows.sort(key=lambda row: (row[1] != SUITE, "-" in row[1]))
     if rows:
         return rows[0][0]
-    raise ClusterError("apt knows no Debian archive with a component main; the images are made of its packages")
+    raise ClusterError(
+        "apt knows no Debian archive with a component main, of which the images are made; run apt-get update"
+    )
 
 
 def _base(work: Work) -> None:

@@ -1,5 +1,7 @@
 """The images by short name, and the way from a name to an archive."""
 
+import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -69,5 +71,17 @@ def ensure(name: str) -> Path:
             lambda folder: write_archive(folder / archive.name, image.reference, blobs, image.config),
             archive.parent.parent,
         )
+        _forget_old(name, archive.parent)
         say(f"image {name}: {archive.stat().st_size / 1e6:.0f} MB after {time.monotonic() - start:.0f} s")
     return archive
+
+
+def _forget_old(name: str, present: Path) -> None:
+    """Delete older archives of an image: every changed source line makes one of 100 MB.
+
+    Those of the last hour stay: another checkout or a node may be reading them.
+    """
+    for folder in present.parent.iterdir():
+        same = re.fullmatch(rf"{name}-[0-9a-f]{{12}}", folder.name) and folder != present
+        if same and folder.stat().st_mtime < time.time() - 3600:
+            shutil.rmtree(folder, ignore_errors=True)

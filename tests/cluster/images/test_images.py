@@ -9,6 +9,7 @@ from tests.cluster.images import IMAGES, ensure
 from tests.cluster.images.debian import mirror
 from tests.cluster.images.layers import pack, short_hash
 from tests.cluster.images.oci import Config, check_archive, write_archive
+from tests.cluster.images.recipes import _forget_old
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: device nodes and chroot")
 
@@ -91,6 +92,19 @@ def test_the_mirror_is_that_of_the_machine() -> None:
     except FileNotFoundError:
         pytest.skip("no apt on this machine")
     assert mirror() in listed.stdout.split()
+
+
+def test_old_archives_go(tmp_path: Path) -> None:
+    """A new archive replaces those of its image that are older than an hour, and nothing else."""
+    names = {"pantala-000000000000": 0, "pantala-111111111111": None, "layer-pantala-000000000000": 0, "wheel-0": 0}
+    for name, modified in names.items():
+        (tmp_path / name).mkdir()
+        if modified is not None:
+            os.utime(tmp_path / name, (modified, modified))
+    (tmp_path / "pantala-222222222222").mkdir()
+    _forget_old("pantala", tmp_path / "pantala-222222222222")
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["layer-pantala-000000000000", "pantala-111111111111", "pantala-222222222222", "wheel-0"]
 
 
 @pytest.mark.e2e
