@@ -1,8 +1,7 @@
 """Fixtures of all tests."""
 
-import importlib.util
-
 pytest_plugins = [
+    "tests.golden",
     "tests.cluster.fixtures",
-    *(["tests.cluster.addons.fixtures"] if importlib.util.find_spec("tests.cluster.addons.fixtures") else []),
+    "tests.cluster.addons.fixtures",
 ]

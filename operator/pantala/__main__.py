@@ -1,0 +1,5 @@
+"""`python -m pantala` is `pantala`."""
+
+from pantala.cli.main import main
+
+main()
