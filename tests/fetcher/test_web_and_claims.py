@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,33 @@ def test_a_server_without_ranges(plain_web: tuple[str, Path], to: Path) -> None:
     result = fetch(to, f"{url}/w.bin", "--digest", f"sha256:{sha(CONTENT)}")
     assert (result.code, result.bytes["origin"]) == (0, len(CONTENT)), result.log
     assert tree(to) == {"w.bin": CONTENT}
+
+
+def test_a_server_that_announces_no_length(to: Path) -> None:
+    """A page that is made while it is sent looks empty to HEAD; it is refused, and a really empty file is not."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            if self.path == "/empty":
+                self.send_header("Content-Length", "0")
+            self.end_headers()
+            if self.command == "GET" and self.path != "/empty":
+                self.wfile.write(b"page")
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        page, empty = fetch(to, f"{url}/page"), fetch(to, f"{url}/empty")
+        server.shutdown()
+    assert (page.code, empty.code) == (15, 0), page.log + empty.log
+    assert "announces no length" in page.message["message"]
+    assert tree(to) == {"empty": b""}
 
 
 def test_missing(web: tuple[str, Path], to: Path) -> None:

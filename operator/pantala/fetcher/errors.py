@@ -63,10 +63,7 @@ def classify(error: Exception, subject: str) -> FetchError | Transient:
         detail = f" ({code})" if code else f" (HTTP {status})" if status else ""
         message = f"{subject}: the store denied access{detail}; check the keys in the Secret of storage.secretRef and their rights"
         return FetchError(FetchFailure.DENIED, message)
-    if "failed to load signing credential" in text:
-        message = f"{subject}: no usable credentials; name a Secret in storage.secretRef"
-        return FetchError(FetchFailure.DENIED, message)
-    return _other(error, text, subject, code, status)
+    return _by_words(text, subject) or _other(error, text, subject, code, status)
 
 
 def changed(subject: str) -> FetchError:
@@ -92,6 +89,16 @@ def from_os(error: OSError, where: str) -> FetchError:
         return FetchError(FetchFailure.DISK_FULL, message)
     message = f"{where}: {error.strerror or type(error).__name__}; the volume must be writable for the fetcher's user"
     return FetchError(FetchFailure.INVALID, message)
+
+
+def _by_words(text: str, subject: str) -> FetchError | None:
+    """What opendal 0.47 tells by nothing but its words."""
+    if "failed to load signing credential" in text:
+        return FetchError(FetchFailure.DENIED, f"{subject}: no usable credentials; name a Secret in storage.secretRef")
+    if "does not contain file content length" in text:
+        message = f"{subject}: the server announces no length (Content-Length); serve it as a plain file"
+        return FetchError(FetchFailure.INVALID, message)
+    return None
 
 
 def _other(error: Exception, text: str, subject: str, code: str | None, status: str | None) -> FetchError | Transient:
