@@ -67,7 +67,13 @@ class Observed:
     def stable(self) -> str | None:
         """The version that the model's Service selects: the one with the traffic. None before there is a Service."""
         service = self.child("Service", self.name)
-        return service["spec"].get("selector", {}).get(naming.LABEL_VERSION) if service else None
+        if service is not None:
+            version: str | None = service["spec"].get("selector", {}).get(naming.LABEL_VERSION)
+            return version
+        # Somebody deleted the Service: it must come back where it was, not where it shall be once that is ready.
+        told = (self.model.get("status") or {}).get("version")
+        live = self.deployment(told) if told else None
+        return told if live is not None and live["spec"].get("replicas", 1) else None
 
 
 def rolled_out(deployment: Manifest | None) -> bool:
