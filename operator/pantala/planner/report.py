@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from pantala import naming
-from pantala.api import durations
 from pantala.api.model import InferenceModel
 from pantala.manifest.types import Manifest
+from pantala.planner import account
 from pantala.planner.observed import Observed, ready_pods, rolled_out
 from pantala.planner.plan import Plan
 from pantala.status import conditions
@@ -53,7 +52,7 @@ class _Version:
     wanted: int
     rolled_out: bool
     problem: Problem | None
-    fetch: Mapping[str, Any] | None
+    fetch: Manifest | None
 
 
 def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Problem, ...], now: datetime) -> Report:
@@ -113,8 +112,11 @@ def _version(seen: Observed, plan: Plan, name: str) -> _Version:
         bad = plan.invalid[name]
         problem = Problem(Reason.INVALID_SPEC, f"Version {name}, {bad.field}: {bad.message}")
     elif wanted and not done:
-        problem = diagnose(live, pods, updating=ready > 0)
-    return _Version(name, ready, wanted, done, problem, _fetched(pods))
+        # Pods of two templates are there at a time: one without a node is the additional one of the update.
+        status = live.get("status", {}) if live else {}
+        updating = ready > 0 and status.get("updatedReplicas", 0) < status.get("replicas", 0)
+        problem = diagnose(live, pods, updating=updating)
+    return _Version(name, ready, wanted, done, problem, account.newest(pods))
 
 
 def _conditions(plan: Plan, versions: Mapping[str, _Version], problems: tuple[Problem, ...]) -> list[Condition]:
@@ -201,21 +203,6 @@ def _distributed(target: _Version) -> Condition | None:
     return None
 
 
-def _fetched(pods: tuple[Manifest, ...]) -> Mapping[str, Any] | None:
-    """The fetcher's own account, from the newest pod that has one."""
-    for pod in sorted(pods, key=lambda item: str(item["metadata"].get("creationTimestamp", "")), reverse=True):
-        for status in pod.get("status", {}).get("initContainerStatuses", ()):
-            ended = status.get("state", {}).get("terminated", {})
-            if status.get("name") == "fetch" and ended.get("exitCode") == 0 and ended.get("message"):
-                try:
-                    account = json.loads(ended["message"])
-                except ValueError:
-                    continue
-                if isinstance(account, dict):
-                    return account
-    return None
-
-
 def _version_status(plan: Plan, version: _Version) -> Manifest:
     status: Manifest = {
         "name": version.name,
@@ -228,23 +215,8 @@ def _version_status(plan: Plan, version: _Version) -> Manifest:
     if version.problem is not None:
         status["message"] = conditions.bounded(version.problem.message)
     if version.fetch is not None:
-        status["fetch"] = _fetch_status(version.fetch)
+        status["fetch"] = version.fetch
     return status
-
-
-def _fetch_status(account: Mapping[str, Any]) -> Manifest:
-    sources = account.get("bytes")
-    total = sum(value for value in sources.values() if isinstance(value, int)) if isinstance(sources, dict) else None
-    seconds = account.get("seconds")
-    found = {
-        "files": account.get("files"),
-        "bytes": total,
-        "duration": durations.format(timedelta(seconds=round(seconds, 3)))
-        if isinstance(seconds, int | float)
-        else None,
-        "fingerprint": account.get("fingerprint"),
-    }
-    return {key: value for key, value in found.items() if value is not None}
 
 
 def _state(plan: Plan, version: _Version) -> str:

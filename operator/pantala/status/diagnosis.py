@@ -39,7 +39,7 @@ def diagnose(deployment: Manifest | None, pods: Iterable[Manifest], *, updating:
     Args:
         deployment: The version's Deployment: it knows of pods that could not even be made.
         pods: The version's pods, without those on their way out.
-        updating: Whether other pods of the version answer, so that a pod without a node is one of the surge.
+        updating: Whether pods of the template before answer, so that a pod without a node is one of the surge.
     """
     problems = [
         problem for pod in sorted(pods, key=_newest, reverse=True) if (problem := _of_pod(pod, updating=updating))
