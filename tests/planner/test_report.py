@@ -1,0 +1,227 @@
+"""What the status says after a pass, when it is written at once, and what becomes an Event."""
+
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import ValidationError
+
+from pantala.api.model import InferenceModel
+from pantala.api.status import Status
+from pantala.manifest.types import Manifest
+from pantala.planner.report import unreadable
+from pantala.status.problem import Problem
+from pantala.status.reasons import Reason
+from tests.planner.world import NOW, World, model, ready_pod, version
+
+CONFLICT = Problem(Reason.NAME_CONFLICT, "Service vision/resnet exists already.")
+
+
+def told(status: Manifest) -> dict[str, tuple[str, str]]:
+    return {item["type"]: (item["status"], item["reason"]) for item in status["conditions"]}
+
+
+def waiting(reason: str, words: str, name: str = "v1", container: str = "server") -> Manifest:
+    pod = ready_pod(name)
+    state = {
+        "name": container,
+        "image": "x",
+        "ready": False,
+        "state": {"waiting": {"reason": reason, "message": words}},
+    }
+    return {**pod, "status": {"phase": "Pending", "containerStatuses": [state]}}
+
+
+@pytest.fixture
+def world() -> World:
+    world = World(model())
+    world.settle()
+    return world
+
+
+def test_new_model(world: World) -> None:
+    """A new model is accepted and on its way; nothing of that is an Event."""
+    found = world.report()
+    assert told(found.status) == {
+        "Accepted": ("True", "Accepted"),
+        "Ready": ("False", "Starting"),
+        "Reconciling": ("True", "Starting"),
+    }
+    assert found.events == ()
+    assert found.urgent
+    assert found.status["replicas"] == "0/1"
+    assert found.status["url"] == "http://resnet.vision.svc:8000"
+
+
+def test_ready(world: World) -> None:
+    """A ready model says so once, and is neither Reconciling nor Stalled."""
+    world.report()
+    world.roll_out("v1")
+    found = world.report()
+    assert told(found.status) == {
+        "Accepted": ("True", "Accepted"),
+        "Distributed": ("True", "Fetched"),
+        "Ready": ("True", "Serving"),
+    }
+    assert [(it.type, it.reason) for it in found.events] == [("Normal", "Serving")]
+    assert world.report().events == ()
+    assert found.status["versions"] == [
+        {
+            "name": "v1",
+            "state": "Serving",
+            "replicas": 1,
+            "readyReplicas": 1,
+            "image": found.status["versions"][0]["image"],
+            "fetch": {"files": 2, "bytes": 10, "duration": "1s500ms", "fingerprint": "sha256:ab"},
+        }
+    ]
+
+
+def test_status_is_what_the_schema_allows(world: World) -> None:
+    """The status can be read back by the types that the CRD is made of."""
+    world.roll_out("v1")
+    assert Status.model_validate(world.report().status, extra="forbid")
+
+
+@pytest.mark.parametrize(
+    ("account", "expected"),
+    [
+        ('{"files":1,"bytes":{"origin":5},"seconds":123.456}', {"files": 1, "bytes": 5, "duration": "2m3s456ms"}),
+        ('{"files":1,"bytes":{"origin":5},"seconds":86400}', {"files": 1, "bytes": 5, "duration": "24h"}),
+        ('{"files":"many","bytes":{"origin":-1},"seconds":-1,"fingerprint":7}', None),
+        ('{"files":true,"bytes":[1],"seconds":1e300,"fingerprint":"' + "x" * 200 + '"}', None),
+        ('{"seconds":NaN,"bytes":{"origin":1e400}}', None),
+        ("[1]", None),
+        ("no JSON", None),
+    ],
+)
+def test_account_of_the_fetcher(world: World, account: str, expected: Manifest | None) -> None:
+    """The fetcher's account is taken as far as the schema allows it: whatever a pod says, the status can be written."""
+    world.roll_out("v1")
+    world.pods[0]["status"]["initContainerStatuses"][0]["state"]["terminated"]["message"] = account
+    status = world.report().status
+    assert Status.model_validate(status, extra="forbid")
+    assert status["versions"][0].get("fetch") == expected
+
+
+def test_terminal_is_stalled(world: World) -> None:
+    """A problem that needs a person makes the model Stalled, and one that passes leaves it Reconciling."""
+    world.pods = [waiting("ErrImagePull", "not found")]
+    found = world.report()
+    assert told(found.status)["Ready"] == ("False", "ImagePullFailed")
+    assert told(found.status)["Stalled"] == ("True", "ImagePullFailed")
+    assert "Reconciling" not in told(found.status)
+    assert [(it.type, it.reason) for it in found.events] == [("Warning", "ImagePullFailed")]
+    world.pods[0]["status"] = {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}
+    found = world.report()
+    assert told(found.status)["Reconciling"] == ("True", "Evicted")
+    assert "Stalled" not in told(found.status)
+    assert found.status["versions"][0]["message"].endswith("low on memory")
+
+
+def test_refused_child(world: World) -> None:
+    """A child that cannot be written is told as Accepted=False, once, with the words of the problem."""
+    found = world.report(CONFLICT)
+    assert told(found.status)["Accepted"] == ("False", "NameConflict")
+    assert told(found.status)["Stalled"] == ("True", "NameConflict")
+    assert [(it.type, it.reason, it.message) for it in found.events] == [("Warning", "NameConflict", CONFLICT.message)]
+    assert world.report(CONFLICT).events == ()
+    healed = world.report()
+    assert told(healed.status)["Accepted"] == ("True", "Accepted")
+    assert [(it.type, it.reason) for it in healed.events] == [("Normal", "Accepted")]
+
+
+def test_scaling_up_without_room_is_no_update(world: World) -> None:
+    """A pod that finds no node because the model was scaled up is not the additional pod of an update."""
+    world.roll_out("v1")
+    waits = ready_pod("v1", 1)
+    words = "0/1 nodes are available: 1 Insufficient cpu."
+    waits["status"] = {"conditions": [{"type": "PodScheduled", "status": "False", "message": words}]}
+    world.pods.append(waits)
+    live = world.deployment()
+    live["spec"]["replicas"] = 2
+    live["status"] |= {"replicas": 2, "updatedReplicas": 2, "unavailableReplicas": 1}
+    assert told(world.report().status)["Stalled"] == ("True", "Unschedulable")
+    live["status"] |= {"replicas": 2, "updatedReplicas": 1}
+    assert told(world.report().status)["Stalled"] == ("True", "NoRoomToSurge")
+
+
+def test_transition_time(world: World) -> None:
+    """The time of a condition moves only when it flips."""
+    first = world.report().status
+    world.pods = [waiting("ErrImagePull", "not found")]
+    second = world.report(now=NOW + timedelta(seconds=9)).status
+    world.roll_out("v1")
+    third = world.report(now=NOW + timedelta(seconds=19)).status
+    times = [
+        next(it["lastTransitionTime"] for it in status["conditions"] if it["type"] == "Ready")
+        for status in (first, second, third)
+    ]
+    assert times == ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z", "2026-01-02T03:04:24Z"]
+
+
+def test_figures_are_not_urgent(world: World) -> None:
+    """A condition that flips is written at once; figures and words may wait for company."""
+    world.edit(model(scaling={"minReplicas": 3}))
+    world.settle()
+    assert world.report().urgent
+    world.pods = [ready_pod("v1")]
+    world.report()
+    world.pods = [ready_pod("v1"), ready_pod("v1", 1)]
+    found = world.report()
+    assert found.status["replicas"] == "2/3"
+    assert not found.urgent
+
+
+def test_moved_traffic_is_told() -> None:
+    """The moment in which another version gets the traffic is an Event."""
+    both = (version("v1"), version("v2"))
+    world = World(model(*both, traffic={"target": "v1"}))
+    world.settle()
+    world.roll_out("v1")
+    world.report()
+    world.edit(model(*both, traffic={"target": "v2"}))
+    world.settle()
+    assert world.report().events == ()
+    world.roll_out("v2")
+    world.settle()
+    found = world.report()
+    assert [it.reason for it in found.events] == ["TrafficMoved"]
+    assert "v2" in found.events[0].message
+    assert "v1" in found.events[0].message
+
+
+def test_unreadable() -> None:
+    """A resource of a newer operator keeps what its status says of versions, and names the field."""
+    world = World(model())
+    world.settle()
+    before = world.report().status
+    obj = {**world.model, "spec": {**world.model["spec"], "runtime": {"name": "vllm"}}}
+    with pytest.raises(ValidationError) as error:
+        InferenceModel.read(obj)
+    found = unreadable(world.seen(), error.value, NOW)
+    assert found.status["versions"] == before["versions"]
+    assert told(found.status) == {
+        "Accepted": ("False", "InvalidSpec"),
+        "Ready": ("Unknown", "InvalidSpec"),
+        "Stalled": ("True", "InvalidSpec"),
+    }
+    assert "spec.runtime.name" in found.status["conditions"][0]["message"]
+    assert found.urgent
+
+
+@pytest.mark.parametrize("letter", ["x", "\N{PILE OF POO}", '"', "\x1b"])
+def test_status_is_bounded(letter: str) -> None:
+    """Sixteen versions with the longest names, images and messages stay under the 64 KiB of a status."""
+    names = [f"v{number:02}-{'x' * 16}" for number in range(16)]
+    image = "i" * 512
+    runtime: dict[str, Any] = {"name": "triton", "startupTimeout": "30m", "image": image}
+    many = [version(name, runtime=runtime, uri=letter * 1024) for name in names]
+    world = World(model(*many, traffic={"target": names[0]}))
+    world.settle()
+    problems = [Problem(Reason.REJECTED, letter * 4096)] * 16
+    status = world.report(*problems).status
+    assert all(item["message"] for item in status["versions"])
+    assert 16 * 512 < len(orjson.dumps(status)) < 64 * 1024
+    assert Status.model_validate(status, extra="forbid")
