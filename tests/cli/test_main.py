@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from kubernetes.aio.config import ConfigException
+from pydantic import ValidationError
 
+from pantala.api.model import InferenceModel
 from pantala.cli.failures import explain
 from pantala.cli.main import main
 from pantala.errors import ApiError, Unavailable
@@ -70,6 +72,16 @@ def test_explained(error: Exception, words: str) -> None:
     assert words in failure.format_message()
     assert "\n" not in failure.format_message()
     assert failure.exit_code == 2
+
+
+def test_unreadable_resource() -> None:
+    """A stored resource of another release is an error that names the field."""
+    stored = {"metadata": {"name": "a"}, "spec": {"runtime": {"name": "later"}, "versions": []}}
+    with pytest.raises(ValidationError) as caught:
+        InferenceModel.read(stored)
+    failure = explain(caught.value)
+    assert failure is not None
+    assert "spec.runtime.name: Input should be 'torchserve'" in failure.format_message()
 
 
 def test_defects_are_loud() -> None:

@@ -35,6 +35,12 @@ def explain(error: Exception) -> Failure | None:
     config = sys.modules.get("kubernetes.aio.config")
     if config is not None and isinstance(error, config.ConfigException):
         return Failure(f"No access to a cluster: {error}. Name a kubeconfig with --kubeconfig, or set KUBECONFIG.")
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is not None and isinstance(error, pydantic.ValidationError):
+        words = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5])
+        return Failure(
+            f"The resource cannot be read: {words}. Is it of a newer release? Use the `pantala` of its operator."
+        )
     return None
 
 

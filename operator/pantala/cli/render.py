@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import click
 
 from pantala.api.model import InferenceModel
-from pantala.cli import difference, options, output, resources
+from pantala.cli import access, difference, options, output, resources
 from pantala.cli.failures import ERROR
 from pantala.cluster.apply import stamped
 from pantala.cluster.resources import DEPLOYMENT
@@ -127,11 +127,9 @@ async def _diff(
     brief: bool,
     form: str,
 ) -> int:
-    from pantala.cli import access  # noqa: PLC0415 -- the client costs half a second, which no file needs
-
     results: list[Rendered] = []
     changes: list[difference.Change] = []
-    async with access.connect(kubeconfig, context) as (place):
+    async with access.connect(kubeconfig, context) as place:
         for obj in objects:
             here = resources.place(obj, namespace, place.namespace)
             meta = here["metadata"]
@@ -158,8 +156,6 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def _show(changes: list[difference.Change], *, brief: bool, form: str) -> None:
-    from pantala.cli.access import no_color  # noqa: PLC0415 -- as above
-
     if form == "json":
         found = [
             {"action": item.action, "object": str(item.ref), "before": item.before, "after": item.after}
@@ -168,6 +164,9 @@ def _show(changes: list[difference.Change], *, brief: bool, form: str) -> None:
         click.echo(output.as_json(found))
         return
     for item in changes:
-        for line in difference.unified(item, brief=brief):
+        lines = difference.unified(item, brief=brief)
+        if not lines:
+            click.echo(f"{item.ref}: only the operator's own annotations change.", err=True)
+        for line in lines:
             heading = line.startswith(("+++", "---"))
-            click.echo(click.style(line, fg=_COLOURS.get(line[:1]), bold=heading), color=no_color())
+            click.echo(click.style(line, fg=_COLOURS.get(line[:1]), bold=heading), color=access.no_color())

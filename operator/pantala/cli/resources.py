@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,9 +10,8 @@ import click
 import yaml
 
 from pantala.api import base
-from pantala.api.check import check
 from pantala.cli.failures import Failure
-from pantala.cli.validate import documents
+from pantala.cli.validate import documents, results
 from pantala.manifest.types import Manifest
 
 
@@ -26,15 +26,19 @@ def load(files: Iterable[str]) -> list[Manifest]:
     for name in files:
         try:
             with click.open_file(name, encoding="utf-8") as stream:
-                here = [(line, obj) for line, document in documents(stream) for obj in _models(document)]
+                text = stream.read()
+            verdicts = list(results(name, io.StringIO(text)))
+            here = [obj for _, document in documents(io.StringIO(text)) for obj in _models(document)]
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise Failure(f"{name}: cannot be read: {error}") from error
-        if not here:
+        if not verdicts:
             raise Failure(f"{name}: holds no {base.KIND} of {base.API_VERSION}")
-        for line, obj in here:
-            where = f"{name}:{line}: {_name(obj)}"
-            problems += [f"{where}: {words}" for words in _problems(obj)]
-            found.append(obj)
+        problems += [
+            f"{verdict.file}:{line}: {verdict.name}: {problem.line}"
+            for verdict in verdicts
+            for line, problem in verdict.problems
+        ]
+        found += here
     if problems:
         raise Failure("\n".join(problems))
     return found
@@ -56,22 +60,11 @@ def place(obj: Manifest, namespace: str | None, default: str) -> Manifest:
 
 
 def _models(document: Any) -> Iterator[Manifest]:
+    """The resources of a document that `results` judges."""
     if not isinstance(document, dict):
         return
-    inner = document.get("items") or () if document.get("kind") == "List" else (document,)
-    for item in inner:
-        if isinstance(item, dict) and item.get("kind") == base.KIND:
+    listed = document.get("kind") == "List" and isinstance(document.get("items"), list)
+    for item in document["items"] if listed else [document]:
+        # Another project has a kind of this name in a group of its own.
+        if isinstance(item, dict) and item.get("kind") == base.KIND and item.get("apiVersion") == base.API_VERSION:
             yield item
-
-
-def _name(obj: Manifest) -> str:
-    meta = obj.get("metadata")
-    return str(meta.get("name", "")) if isinstance(meta, dict) else ""
-
-
-def _problems(obj: Manifest) -> list[str]:
-    if obj.get("apiVersion") != base.API_VERSION:
-        return [f"apiVersion: {obj.get('apiVersion')} is not served: write {base.API_VERSION}"]
-    if not _name(obj):
-        return ["metadata.name: Required value"]
-    return [problem.line for problem in check(obj)]

@@ -1,0 +1,127 @@
+"""`pantala render` without a cluster."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from pantala.cli.main import main
+from pantala.cli.render import rendered
+from pantala.manifest.settings import Settings
+
+GOOD = """\
+apiVersion: pantala.dev/v1alpha1
+kind: InferenceModel
+metadata: {name: resnet}
+spec:
+  runtime: {name: triton}
+  versions:
+  - {name: v1, uri: "s3://models/resnet/1/"}
+"""
+
+
+def run(*arguments: str, text: str = GOOD) -> Result:
+    """Run the command on a resource on standard input."""
+    return CliRunner().invoke(main, ["render", "-", *arguments], input=text)
+
+
+def objects(result: Result) -> list[dict[str, Any]]:
+    """The documents that were printed."""
+    assert result.exit_code == 0, result.output
+    return list(yaml.safe_load_all(result.stdout))
+
+
+def test_order() -> None:
+    """What a pod needs is printed before its Deployment, every object in its namespace and with a placeholder for the uid."""
+    found = objects(run())
+    assert [item["kind"] for item in found] == ["ConfigMap", "Service", "Service", "Deployment"]
+    assert {item["metadata"]["namespace"] for item in found} == {"default"}
+    owners = {item["metadata"]["ownerReferences"][0]["uid"] for item in found}
+    assert owners == {"00000000-0000-0000-0000-000000000000"}
+    assert all("pantala.dev/applied" in item["metadata"]["annotations"] for item in found)
+    assert run().stdout.count("\n---\n") == 3
+
+
+def test_brief() -> None:
+    """`--brief` hides the operator's books and nothing else."""
+    whole, brief = objects(run()), objects(run("--brief"))
+    for left, right in zip(whole, brief, strict=True):
+        left["metadata"].pop("annotations")
+        assert left == right
+
+
+def test_defaults_are_those_of_the_schema() -> None:
+    """A default that the API server would store counts, as if it were written."""
+    explicit = GOOD.replace("{name: triton}", "{name: triton, startupTimeout: 30m}") + "  scaling: {minReplicas: 1}\n"
+    assert run().stdout == run(text=explicit).stdout
+
+
+def test_several() -> None:
+    """Several documents become their objects one after the other; other kinds are passed over."""
+    second = GOOD.replace("name: resnet", "name: other").replace("triton", "torchserve")
+    theirs = "apiVersion: inference.networking.x-k8s.io/v1alpha2\nkind: InferenceModel\nmetadata: {name: theirs}\n"
+    found = objects(run(text=f"{GOOD}---\n{theirs}---\n{second}"))
+    assert [item["metadata"]["name"] for item in found if item["kind"] == "Deployment"] == ["resnet-v1", "other-v1"]
+
+
+def test_images() -> None:
+    """The images of an installation are options."""
+    (deployment,) = objects(run("--fetcher-image", "f:1", "--triton-image", "t:1", "--torchserve-image", "x:1"))[-1:]
+    pod = deployment["spec"]["template"]["spec"]
+    assert [pod["initContainers"][0]["image"], pod["containers"][0]["image"]] == ["f:1", "t:1"]
+
+
+def test_json() -> None:
+    """`-o json` is a List of the same objects."""
+    assert json.loads(run("-o", "json").stdout)["items"] == objects(run())
+
+
+def test_paused() -> None:
+    """A paused model becomes nothing, and that is said."""
+    result = run(text=GOOD + "  paused: true\n")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "default/resnet: spec.paused is set, so the operator writes nothing.\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "options", "words"),
+    [
+        ("triton}", "trition}", (), '-:5: resnet: spec.runtime.name: Unsupported value: "trition"'),
+        ("uri:", "url:", (), "spec.versions[0].url: unknown field: did you mean uri?"),
+        ("name: resnet", "namespace: a, name: resnet", ("-n", "b"), "metadata.namespace is a and --namespace is b."),
+        ("v1alpha1", "v9", (), "apiVersion: pantala.dev/v9 is not served: write pantala.dev/v1alpha1"),
+        ("{name: resnet}", "{}", (), "metadata.name: Required value"),
+        ("InferenceModel", "Secret", (), "-: holds no InferenceModel of pantala.dev/v1alpha1"),
+        ("{name: resnet}", "{name", (), "-: cannot be read: "),
+    ],
+)
+def test_errors(old: str, new: str, options: tuple[str, ...], words: str) -> None:
+    """What cannot be rendered ends with 2; the error names the field and the value."""
+    result = run(*options, text=GOOD.replace(old, new))
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert result.stdout == ""
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    """A file that does not exist ends with 2."""
+    result = CliRunner().invoke(main, ["render", str(tmp_path / "none.yaml")])
+    assert result.exit_code == 2
+    assert "No such file" in result.stderr
+
+
+def test_namespace() -> None:
+    """The namespace of the resource, else the one that is asked for."""
+    assert {item["metadata"]["namespace"] for item in objects(run("-n", "vision"))} == {"vision"}
+    named = GOOD.replace("{name: resnet}", "{name: resnet, namespace: own}")
+    assert {item["metadata"]["namespace"] for item in objects(run(text=named))} == {"own"}
+
+
+def test_same_twice() -> None:
+    """Rendering is a function: the same file gives the same text."""
+    obj = yaml.safe_load(GOOD)
+    obj["metadata"]["namespace"] = "default"
+    assert rendered(obj, None, Settings()) == rendered(obj, None, Settings())
