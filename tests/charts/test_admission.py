@@ -1,0 +1,26 @@
+"""What the chart renders, before the real API server: every object is one that it takes, with no unknown field."""
+
+import pytest
+
+from tests.charts.helm import Helm
+from tests.charts.values import SETS
+from tests.cluster import Cluster
+
+pytestmark = pytest.mark.apiserver
+
+
+@pytest.fixture(scope="module")
+def admitting(control_plane: Cluster) -> Cluster:
+    """An API server with the namespaces that the sets of values name."""
+    for name in ("pantala-system", "team-a", "team-b"):
+        control_plane.kubectl("create", "namespace", name)
+    return control_plane
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_api_server_takes_every_object(admitting: Cluster, name: str) -> None:
+    """A server-side dry run with strict validation accepts all objects of a set of values, and warns of nothing."""
+    rendered = Helm().template(SETS[name])
+    options = ("--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "--warnings-as-errors")
+    output = admitting.kubectl("apply", *options, "-f", "-", stdin=rendered)
+    assert len(output.splitlines()) == rendered.count("\nkind: ")

@@ -1,0 +1,180 @@
+"""What the chart renders: without a cluster, by the real Helm."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from pantala.cli.operator import operator
+from pantala.cluster.resources import WATCHED, WRITTEN
+from pantala.runtimes import registry
+from tests.charts import rights
+from tests.charts.helm import CHART, ROOT, Helm, HelmError, documents, of_kind
+from tests.charts.values import SETS
+
+GOLDEN = ROOT / "tests/data/chart-default/rendered.yaml"
+CRD_SOURCE = "# Source: pantala/templates/crds.yaml"
+
+
+@pytest.fixture(scope="module")
+def helm() -> Helm:
+    """Helm without a cluster."""
+    return Helm()
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_lint_is_strict(helm: Helm, name: str) -> None:
+    """No set of values makes `helm lint --strict` complain."""
+    output = helm.run("lint", "--strict", str(CHART), "--kube-version=1.36.0", values=SETS[name])
+    assert "0 chart(s) failed" in output
+    assert "[WARNING]" not in output
+
+
+def test_the_default_is_as_it_was(helm: Helm) -> None:
+    """The default values render to the golden file (the CRD apart); PANTALA_UPDATE_GOLDEN=1 writes it anew."""
+    parts = helm.template().split("---\n")
+    rendered = "---\n".join(part for part in parts if not part.startswith(CRD_SOURCE))
+    if os.environ.get("PANTALA_UPDATE_GOLDEN"):
+        GOLDEN.write_text(rendered)
+    assert rendered == GOLDEN.read_text()
+
+
+def test_the_crd_is_that_of_the_repository(helm: Helm) -> None:
+    """The copy equals crds/, what is rendered differs from it by labels and the annotation that keeps it at uninstall."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "charts/sync-crds.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    (rendered,) = of_kind(documents(helm.template()), "CustomResourceDefinition")
+    (source,) = [yaml.safe_load(path.read_text()) for path in (ROOT / "crds").glob("*.yaml")]
+    assert rendered["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    assert rendered["metadata"].pop("labels")["app.kubernetes.io/managed-by"] == "Helm"
+    assert rendered == source
+
+
+def test_the_crd_can_be_somebody_elses(helm: Helm) -> None:
+    """crds.enabled=false leaves it out."""
+    assert of_kind(documents(helm.template({"crds": {"enabled": False}})), "CustomResourceDefinition") == []
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"image": {"tagg": "1"}}, "at '/image': additional properties 'tagg' not allowed"),
+        ({"replicas": "two"}, "at '/replicas': got string, want integer"),
+        ({"log": {"level": "loud"}}, "at '/log/level': value must be one of 'debug', 'info', 'warning', 'error'"),
+        ({"watchNamespaces": "team-a"}, "at '/watchNamespaces': got string, want array"),
+        ({"watchNamespaces": ["Team"]}, "at '/watchNamespaces/0': 'Team' does not match pattern"),
+        ({"image": {"digest": "sha256:12"}}, "at '/image/digest': 'sha256:12' does not match pattern"),
+        ({"resource": {}}, "additional properties 'resource' not allowed"),
+    ],
+)
+def test_wrong_values_are_refused(helm: Helm, values: dict[str, Any], words: str) -> None:
+    """A typo or a wrong type is an error that names the place."""
+    with pytest.raises(HelmError) as refused:
+        helm.template(values)
+    assert words in str(refused.value)
+
+
+def test_every_value_is_in_the_schema() -> None:
+    """Schema and values.yaml name the same values, so that none is refused and none is undocumented."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+
+    def check(where: str, part: dict[str, Any], value: Any) -> None:
+        if part.get("additionalProperties") is not False or not isinstance(value, dict):
+            return
+        known = set(part["properties"]) - {"global", "claims"}
+        assert known == set(value), where
+        for name in known:
+            check(f"{where}.{name}", part["properties"][name], value[name])
+
+    check("values", schema, values)
+
+
+def test_an_old_kubernetes_is_refused(helm: Helm) -> None:
+    """1.31 is the oldest that is supported; providers' suffixes do not matter."""
+    with pytest.raises(HelmError, match=r"chart requires kubeVersion: >=1\.31\.0-0"):
+        helm.template(None, "--kube-version=1.30.9")
+    assert helm.template(None, "--kube-version=1.31.2-gke.100")
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_operator_understands_its_arguments(helm: Helm, name: str) -> None:
+    """The command line of the container is one that `pantala operator` parses."""
+    (deployment,) = of_kind(documents(helm.template(SETS[name])), "Deployment")
+    arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert arguments[0] == "operator"
+    context = operator.make_context("operator", arguments[1:])
+    assert list(context.params["namespaces"]) == SETS[name].get("watchNamespaces", [])
+    assert context.params["lease_namespace"] == "pantala-system"
+
+
+def test_settings_reach_the_operator(helm: Helm) -> None:
+    """Images, log and registry of the values are those of the command line; the fetcher is the operator's own image."""
+    (deployment,) = of_kind(documents(helm.template(SETS["everything"])), "Deployment")
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == f"registry.example.com/pantala@sha256:{'0' * 64}"
+    given = dict(argument.split("=", 1) for argument in container["args"][1:] if "=" in argument)
+    assert given["--fetcher-image"] == container["image"]
+    assert given["--triton-image"] == "example.com/triton:1"
+    assert given["--torchserve-image"] == "example.com/torchserve:1"
+    assert given["--log-level"] == "debug"
+    (other,) = of_kind(documents(helm.template({"settings": {"fetcherImage": "example.com/f:1"}})), "Deployment")
+    assert "--fetcher-image=example.com/f:1" in other["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def test_every_runtime_with_an_image_has_a_setting() -> None:
+    """A new model server's default image can be set in the values."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    with_image = {name for name, runtime in registry.RUNTIMES.items() if runtime.default_image}
+    assert set(values["settings"]["runtimeImages"]) == with_image
+
+
+def test_rights_cover_what_the_cache_and_the_writer_need(helm: Helm) -> None:
+    """Every kind that the code watches and writes is in the rules; nothing on Secrets, no wildcard."""
+    (role, *_) = of_kind(documents(helm.template({"rbac": {"aggregateToDefaultRoles": False}})), "ClusterRole")
+    found = rights.granted([role])
+    for resource in WATCHED:
+        assert {("list", resource.group, resource.plural), ("watch", resource.group, resource.plural)} <= found
+    for resource in WRITTEN:
+        assert {(verb, resource.group, resource.plural) for verb in ("create", "patch", "delete")} <= found
+    assert not [right for right in found if "secrets" in right or "*" in right]
+
+
+def test_role_only_mode_has_nothing_cluster_wide(helm: Helm) -> None:
+    """With watchNamespaces there are Roles with the same rules in each of them, and no ClusterRole."""
+    objects = documents(helm.template({"watchNamespaces": ["team-a", "team-b"], "crds": {"enabled": False}}))
+    assert not [obj for obj in objects if obj["kind"].startswith("Cluster")]
+    roles = {role["metadata"]["namespace"]: role for role in of_kind(objects, "Role")}
+    assert set(roles) == {"team-a", "team-b", "pantala-system"}
+    (cluster_role,) = [
+        role
+        for role in of_kind(documents(helm.template()), "ClusterRole")
+        if not any("aggregate" in label for label in role["metadata"]["labels"])
+    ]
+    assert roles["team-a"]["rules"] == roles["team-b"]["rules"] == cluster_role["rules"]
+
+
+def test_a_budget_comes_with_the_second_operator(helm: Helm) -> None:
+    """One replica has no budget, which would block every drain; two have one, and prefer different nodes."""
+    assert of_kind(documents(helm.template()), "PodDisruptionBudget") == []
+    objects = documents(helm.template({"replicas": 2}))
+    assert len(of_kind(objects, "PodDisruptionBudget")) == 1
+    assert "podAntiAffinity" in of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["affinity"]
+
+
+def test_a_service_monitor_needs_its_crd(helm: Helm) -> None:
+    """Asked for, it is made only where the cluster knows the kind; the metrics Service has the port that it names."""
+    values = {"metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}}}
+    assert of_kind(documents(helm.template(values)), "ServiceMonitor") == []
+    objects = documents(helm.template(values, "--api-versions=monitoring.coreos.com/v1/ServiceMonitor"))
+    (monitor,) = of_kind(objects, "ServiceMonitor")
+    (service,) = of_kind(objects, "Service")
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()

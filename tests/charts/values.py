@@ -1,0 +1,44 @@
+"""Sets of values that tests render and that a real API server checks."""
+
+from typing import Any
+
+SETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "namespaces": {"watchNamespaces": ["team-a", "team-b"], "replicas": 2},
+    "everything": {
+        "image": {"repository": "registry.example.com/pantala", "digest": f"sha256:{'0' * 64}", "pullPolicy": "Always"},
+        "imagePullSecrets": [{"name": "registry"}],
+        "fullnameOverride": "models",
+        "settings": {
+            "runtimeImages": {"triton": "example.com/triton:1", "torchserve": "example.com/torchserve:1"},
+        },
+        "log": {"level": "debug", "format": "plain"},
+        "replicas": 2,
+        "strategy": {"type": "Recreate", "rollingUpdate": None},
+        "serviceAccount": {"name": "models", "annotations": {"example.com/role": "a"}},
+        "rbac": {"ownerReferencesPermissionEnforcement": True},
+        "podLabels": {"team": "platform"},
+        "podAnnotations": {"example.com/note": "yes"},
+        "priorityClassName": "system-cluster-critical",
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+        ],
+        "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com"}],
+        "metrics": {"service": {"port": 9090, "annotations": {"a": "b"}}},
+        "networkPolicy": {
+            "enabled": True,
+            "ingressFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
+            "apiServer": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+        },
+    },
+    "bare": {
+        "serviceAccount": {"create": False, "name": "mine"},
+        "rbac": {"create": False},
+        "crds": {"enabled": False},
+        "metrics": {"service": {"enabled": False}},
+        "resources": {},
+    },
+}
+"""By name; between them every template and every branch is rendered."""
