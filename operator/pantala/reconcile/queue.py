@@ -74,7 +74,8 @@ class WorkQueue(Generic[K]):
         self._working.discard(key)
         if failed:
             count = self._failures[key] = self._failures.get(key, 0) + 1
-            wait = min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** (count - 1)) * self._jitter()
+            # The power is bounded as well: after a day of failures it would not fit in a float.
+            wait = min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** min(count - 1, 10)) * self._jitter()
             after = wait if after is None else max(wait, after)
         else:
             self._failures.pop(key, None)
