@@ -112,7 +112,7 @@ def test_a_strangers_file_is_not_replaced(s3: S3Server, bucket: str, to: Path) -
 
 def test_a_thousand_small_files(s3: S3Server, bucket: str, to: Path) -> None:
     """Listings have pages (1000 keys), and each file costs one request."""
-    s3.put(bucket, "m/big", os.urandom(5 * MIB))
+    s3.put(bucket, "m/big", os.urandom(9 * MIB))
     for number in range(1020):
         s3.put(bucket, f"m/{number:04}", b"%d" % number)
     proxy = Proxy(s3.endpoint)

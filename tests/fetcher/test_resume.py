@@ -11,10 +11,10 @@ import pytest
 from tests.cluster.addons.s3 import S3Server
 from tests.fetcher.tools import MIB, Proxy, fetch, remove, start, started, tree, wait_until
 
-CONTENT = os.urandom(41 * MIB + 5)
+CONTENT = os.urandom(81 * MIB + 5)
 FILES = {"config.pbtxt": b'name: "old"\n', "1/weights.bin": CONTENT, "1/labels.txt": b"cat\n", "2/empty": b""}
 CHUNKS = 11
-"""Requests that the big file takes (4 MiB each, one for the rest)."""
+"""Requests that the big file takes (8 MiB each, one for the rest)."""
 
 
 def lines(to: Path) -> int:

@@ -8,7 +8,7 @@ from threading import Lock
 
 from pantala.fetcher.listing import RemoteFile
 
-CHUNK = 4 * 1024 * 1024
+CHUNK = 8 * 1024 * 1024
 """Bytes of one range request."""
 
 

@@ -20,7 +20,7 @@ from pantala.fetcher.ranges import knows_ranges, read_range, stream
 from pantala.fetcher.retry import Retry
 from pantala.fetcher.stores import Store
 
-WORKERS = 8
+WORKERS = 4
 """Range requests at a time; times CHUNK is what is in memory, twice while opendal hands it over."""
 _INLINE = 256 * 1024
 """Bytes up to which going to another thread costs more than writing here."""
