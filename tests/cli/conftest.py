@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Installation:
     """The CRD, a namespace of its own and, while `operator` runs, an operator for it."""
 
     cluster: Cluster
+    namespace: str = NAMESPACE
 
     def pantala(self, *arguments: str, stdin: str = "") -> Done:
         """Run a command of the command line against the cluster."""
@@ -41,7 +43,7 @@ class Installation:
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl in the namespace."""
-        return self.cluster.kubectl("-n", NAMESPACE, *arguments, stdin=stdin)
+        return self.cluster.kubectl("-n", self.namespace, *arguments, stdin=stdin)
 
     def get(self, what: str) -> dict[str, Any]:
         """An object of the namespace."""
@@ -64,21 +66,36 @@ def bare(kwok_cluster: Cluster) -> Iterator[Installation]:
     kwok_cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
-@pytest.fixture(scope="session")
-def installation(bare: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """The same with the operator as a process of its own, for that namespace alone."""
+@contextmanager
+def operator(at: Installation, folder: Path, *arguments: str, namespace: str = NAMESPACE) -> Iterator[None]:
+    """An operator as a process of its own, for one namespace alone, while the context lasts."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("operator") / "log"
-    command = [PROGRAM, "operator", "--kubeconfig", str(bare.cluster.kubeconfig), "--log-format", "plain"]
-    command += ["--namespace", NAMESPACE, "--lease-namespace", NAMESPACE, "--address", "127.0.0.1", "--port", str(port)]
+    log = folder / "operator.log"
+    command = [PROGRAM, "operator", "--kubeconfig", str(at.cluster.kubeconfig), "--log-format", "plain"]
+    command += ["--namespace", namespace, "--lease-namespace", namespace, "--address", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as stream:
-        process = subprocess.Popen(command, stderr=stream)
+        process = subprocess.Popen([*command, *arguments], stderr=stream)
     try:
         wait_for(lambda: process.poll() is not None or "active operator" in log.read_text(), "the operator", 60)
         assert process.poll() is None, log.read_text()
-        yield bare
+        yield
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def installation(bare: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """The same with a running operator."""
+    with operator(bare, tmp_path_factory.mktemp("operator")):
+        yield bare
+
+
+@pytest.fixture
+def alone(bare: Installation) -> Iterator[Installation]:
+    """A namespace for tests that run operators of their own."""
+    bare.cluster.kubectl("create", "namespace", f"{NAMESPACE}-alone")
+    yield Installation(bare.cluster, f"{NAMESPACE}-alone")
+    bare.cluster.kubectl("delete", "namespace", f"{NAMESPACE}-alone", "--wait=false")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cli.conftest import NAMESPACE, PROGRAM, Installation
+from tests.cli.conftest import NAMESPACE, PROGRAM, Installation, operator
 from tests.cluster.process import wait_for
 
 pytestmark = pytest.mark.apiserver
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.apiserver
 SAMPLES = sorted((Path(__file__).parents[2] / "manifests" / "samples").glob("*.yaml"))
 
 
-def model(name: str, **spec: Any) -> str:
+def model(name: str, namespace: str = NAMESPACE, **spec: Any) -> str:
     """A resource as text."""
     return json.dumps(
         {
             "apiVersion": "pantala.dev/v1alpha1",
             "kind": "InferenceModel",
-            "metadata": {"name": name, "namespace": NAMESPACE},
+            "metadata": {"name": name, "namespace": namespace},
             "spec": {
                 "runtime": {"name": "triton"},
                 "versions": [{"name": "v1", "uri": f"s3://models/{name}/"}],
@@ -38,9 +38,14 @@ def serve(at: Installation, name: str, **spec: Any) -> str:
     """Apply a model and wait until it is ready and settled; its text."""
     text = model(name, **spec)
     at.kubectl("apply", "-f", "-", stdin=text)
+    settle(at, name)
+    return text
+
+
+def settle(at: Installation, name: str) -> None:
+    """Wait until a model is ready and nothing about it is changing."""
     at.kubectl("wait", "--for=condition=Ready", f"imodel/{name}", "--timeout=60s")
     at.until(lambda: "Reconciling" not in at.kubectl("get", f"imodel/{name}", "-o", "jsonpath={.status}"), "settled")
-    return text
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
@@ -246,6 +251,23 @@ def test_refresh(installation: Installation) -> None:
     installation.until(rendered, "a new rendering")
     pods = json.loads(installation.kubectl("get", "pods", "-l", "pantala.dev/model=old", "-o", "json"))["items"]
     assert len(pods) == 1, "the same images and the same template replace no pod"
+
+
+def test_refresh_after_an_upgrade(alone: Installation, tmp_path: Path) -> None:
+    """An operator with other default images changes nothing by itself, and `render --diff` says so; a refresh takes them."""
+    image = "example.com/triton:2"
+    text = model("kept", namespace=alone.namespace)
+    with operator(alone, tmp_path, namespace=alone.namespace):
+        alone.kubectl("apply", "-f", "-", stdin=text)
+        settle(alone, "kept")
+    with operator(alone, tmp_path, "--triton-image", image, namespace=alone.namespace):
+        done = alone.pantala("render", "--diff", "--triton-image", image, "-", stdin=text)
+        assert (done.code, done.out) == (0, ""), done.err
+        assert image not in alone.kubectl("get", "deployment/kept-v1", "-o", "yaml")
+        done = alone.pantala("refresh", "kept", "-n", alone.namespace, "--yes", "--triton-image", image)
+        assert done.out == f"version v1: server nvcr.io/nvidia/tritonserver:24.10-py3 -> {image}; 1 pod replaced\n"
+        path = "jsonpath={.items[*].spec.containers[*].image}"
+        alone.until(lambda: alone.kubectl("get", "pods", "-o", path) == image, "the new pod alone")
 
 
 def test_refresh_of_nothing(bare: Installation) -> None:

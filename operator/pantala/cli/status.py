@@ -20,6 +20,7 @@ from pantala.cli.summary import Summary, summarize
 from pantala.cli.tree import page
 from pantala.cluster.client import Client
 from pantala.cluster.resources import MODEL, POD
+from pantala.errors import Unavailable
 
 NOT_READY = 1
 """Exit code: some model is not ready."""
@@ -101,7 +102,15 @@ async def _run(
         before: list[Summary] | None = None
         with live or nullcontext():
             while True:
-                found = await _read(place, question)
+                try:
+                    found = await _read(place, question)
+                except Unavailable as error:
+                    if before is None:
+                        raise
+                    # On call one watches exactly while things break: the last picture stays, and it is tried again.
+                    click.echo(f"{error}. Trying again.", err=True)
+                    await asyncio.sleep(_REFRESH_SECONDS)
+                    continue
                 keep(found)
                 if live is not None:
                     live.update(_drawing(found, question, form, console), refresh=True)

@@ -105,7 +105,7 @@ def _answering(model: Summary) -> Version | None:
 def _state(model: Summary, *, ascii_only: bool) -> Text:
     symbol, plain, colour = _STATES[model["state"]]
     word = f"{plain if ascii_only else symbol} {model['state']}"
-    return Text(f"{word} (paused)" if model["paused"] else word, style=colour)
+    return Text().append(f"{word} (paused)" if model["paused"] else word, style=colour)
 
 
 def _condition(condition: Condition) -> Text:
