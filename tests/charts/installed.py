@@ -23,12 +23,13 @@ class Installed:
     """One release of the chart in a namespace of its own that admits nothing but restricted pods."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
-        """Look at a release that may not be there yet."""
+        """Look at a release that may not be there yet; `since` marks this moment in the audit log."""
         assert cluster.audit is not None
         self.cluster, self.namespace = cluster, namespace
         self.helm = Helm(cluster.kubeconfig)
         self.log = AuditLog(cluster.audit)
         self.user = rights.account(namespace, RELEASE)
+        self.since = self.log.mark()
 
     def install(self, values: dict[str, Any] | None = None) -> str:
         """Install or upgrade; return the notes when the operator of these values is the active one."""

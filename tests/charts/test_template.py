@@ -1,7 +1,6 @@
 """What the chart renders: without a cluster, by the real Helm."""
 
 import json
-import os
 import subprocess
 import sys
 from typing import Any
@@ -15,8 +14,8 @@ from pantala.runtimes import registry
 from tests.charts import rights
 from tests.charts.helm import CHART, ROOT, Helm, HelmError, documents, of_kind
 from tests.charts.values import SETS
+from tests.golden import assert_golden
 
-GOLDEN = ROOT / "tests/data/chart-default/rendered.yaml"
 CRD_SOURCE = "# Source: pantala/templates/crds.yaml"
 
 
@@ -35,12 +34,11 @@ def test_lint_is_strict(helm: Helm, name: str) -> None:
 
 
 def test_the_default_is_as_it_was(helm: Helm) -> None:
-    """The default values render to the golden file (the CRD apart); PANTALA_UPDATE_GOLDEN=1 writes it anew."""
+    """The default values render to the golden file, the CRD apart."""
     parts = helm.template().split("---\n")
-    rendered = "---\n".join(part for part in parts if not part.startswith(CRD_SOURCE))
-    if os.environ.get("PANTALA_UPDATE_GOLDEN"):
-        GOLDEN.write_text(rendered)
-    assert rendered == GOLDEN.read_text()
+    assert_golden(
+        "chart-default/rendered.yaml", "---\n".join(part for part in parts if not part.startswith(CRD_SOURCE))
+    )
 
 
 def test_the_crd_is_that_of_the_repository(helm: Helm) -> None:

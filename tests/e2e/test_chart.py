@@ -24,8 +24,6 @@ class Served(NamedTuple):
     release: Installed
     cluster: Cluster
     s3: S3Server
-    since: int
-    """Mark in the audit log before the installation."""
 
     def model(self, name: str, runtime: str, uri: str, **spec: Any) -> dict[str, Any]:
         """A model in the tests' namespace."""
@@ -46,10 +44,9 @@ def served(cluster: Cluster, s3: S3Server) -> Iterator[Served]:
     """An operator installed by Helm, and two models that are Ready."""
     models.upload(s3)
     with release(cluster, SYSTEM) as found:
-        since = found.log.mark()
         found.install()
         with namespace(cluster, SPACE, s3):
-            serving = Served(found, cluster, s3, since)
+            serving = Served(found, cluster, s3)
             found.apply(serving.model("doubles", "triton", "triton/2/"), serving.model("net", "torchserve", "net.mar"))
             wait_ready(cluster, SPACE, "doubles", "net")
             yield serving
@@ -96,9 +93,9 @@ def test_the_operator_uses_exactly_the_rights_that_it_has(served: Served) -> Non
 
     roles = _roles(found)
     assert {role["kind"] for role in roles} == {"ClusterRole", "Role"}
-    assert rights.granted(roles) == rights.used(found.log.calls(served.since, user=found.user))
+    assert rights.granted(roles) == rights.used(found.log.calls(found.since, user=found.user))
     assert not [resource for _, _, resource in rights.granted(roles) if "secret" in resource]
-    assert rights.forbidden(found.log, found.user, served.since) == []
+    assert rights.forbidden(found.log, found.user, found.since) == []
 
 
 def test_an_upgrade_restarts_nothing_and_reaches_what_is_new(served: Served, tmp_path: Path) -> None:

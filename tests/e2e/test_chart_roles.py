@@ -14,8 +14,6 @@ from tests.cluster.process import wait_for
 pytestmark = pytest.mark.e2e
 
 SYSTEM, WATCHED, ALSO_WATCHED, FOREIGN = "team-operator", "team-a", "team-b", "elsewhere"
-TAKEOVER_SECONDS = 20
-"""What the design promises for a failover."""
 
 
 @pytest.fixture(scope="module")
@@ -41,27 +39,36 @@ def test_only_models_of_the_named_namespaces_are_served(team: Installed, s3: S3S
 
     The service account has no cluster-wide right: it cannot even list the namespaces.
     """
-    since = team.log.mark()
     team.apply(_model(team, s3, FOREIGN), _model(team, s3, WATCHED), _model(team, s3, ALSO_WATCHED))
     for space in (WATCHED, ALSO_WATCHED):
         wait_ready(team.cluster, space, "doubles")
     (left,) = team.objects("imodel", "-n", FOREIGN)
     assert "status" not in left
     assert team.objects("deployments,services", "-n", FOREIGN) == []
-    assert {call.namespace for call in team.log.calls(since, user=team.user)} <= {SYSTEM, WATCHED, ALSO_WATCHED, ""}
-    assert rights.forbidden(team.log, team.user) == []
+    assert {call.namespace for call in team.log.calls(team.since, user=team.user)} <= {
+        SYSTEM,
+        WATCHED,
+        ALSO_WATCHED,
+        "",
+    }
+    assert rights.forbidden(team.log, team.user, team.since) == []
     bound = team.objects("clusterrolebindings")
     assert not [it for it in bound if any(team.namespace == who.get("namespace") for who in it.get("subjects", ()))]
     for ask in (("list", "namespaces"), ("list", "pods", "-A"), ("get", "secrets", "-n", WATCHED)):
         assert team.cluster.kubectl("auth", "can-i", *ask, f"--as={team.user}", check=False).startswith("no")
 
 
-def test_the_standby_takes_over(team: Installed, s3: S3Server) -> None:
-    """When the active operator is gone without a word, the other one has the Lease and works within 20 seconds."""
-    active, pods = team.holder(), team.pods()
-    assert set(pods) > {active}
-    team.cluster.kubectl("delete", "pod", active, "-n", SYSTEM, "--grace-period=0", "--force")
-    wait_for(lambda: team.holder() in set(team.pods()) - {active}, "the standby has the Lease", TAKEOVER_SECONDS)
-    assert team.holder() in pods, "the one that stood by, not a new one"
-    team.apply(_model(team, s3, WATCHED) | {"metadata": {"name": "after", "namespace": WATCHED}})
-    wait_ready(team.cluster, WATCHED, "after")
+@pytest.mark.parametrize(
+    ("how", "seconds"),
+    [(("--wait=false",), 10), (("--grace-period=0", "--force"), 20)],
+    ids=["stopped", "vanished"],
+)
+def test_the_standby_takes_over(team: Installed, s3: S3Server, how: tuple[str, ...], seconds: float) -> None:
+    """An operator that is stopped gives its Lease to the other one; one that vanishes is replaced within 20 seconds."""
+    team.cluster.kubectl("rollout", "status", "deployment/pantala", "-n", SYSTEM, "--timeout=60s")
+    active, standby = team.holder(), set(team.pods()) - {team.holder()}
+    team.cluster.kubectl("delete", "pod", active, "-n", SYSTEM, *how)
+    wait_for(lambda: team.holder() in standby, "the one that stood by has the Lease", seconds)
+    name = f"after-{how[0].strip('-').partition('=')[0]}"
+    team.apply(_model(team, s3, WATCHED) | {"metadata": {"name": name, "namespace": WATCHED}})
+    wait_ready(team.cluster, WATCHED, name)
