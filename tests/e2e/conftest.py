@@ -1,5 +1,6 @@
 """A real node, a real store with models, the operator as a process beside them, and a namespace for each module."""
 
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -57,8 +58,12 @@ def _answers(port: int, process: "subprocess.Popen[bytes]", log: Path) -> bool:
 def space(
     cluster: Cluster, s3: S3Server, operator: "subprocess.Popen[bytes]", request: pytest.FixtureRequest
 ) -> Iterator[Space]:
-    """A namespace of its own for the module, with the Secret of the store."""
+    """A namespace of its own for the module, with the Secret of the store.
+
+    No run before used its name: in a cluster that stays, one that goes takes as long as its pods do.
+    """
     name = request.module.__name__.rpartition(".")[2].replace("test_", "").replace("_", "-")
+    name = f"{name}-{secrets.token_hex(2)}"
     cluster.kubectl("create", "namespace", name)
     found = Space(cluster, s3, name)
     found.apply_object(

@@ -1,6 +1,7 @@
 """What end-to-end tests need of a namespace with models in it: apply, wait, read, ask."""
 
 import json
+import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,10 +112,17 @@ class Space:
         return next(item for item in found["conditions"] if item["type"] == kind)
 
     def wait_ready(self, name: str, seconds: float = 90) -> dict[str, Any]:
-        """Wait until a model is Ready and nothing is under way any more; return its status."""
+        """Wait until a model is Ready, nothing is under way any more and its NodePort answers; return its status.
+
+        kube-proxy writes its rules at most once a second (`minSyncPeriod`), so the port opens a moment after the pod
+        is ready; no API tells when.
+        """
         self.wait_condition(name, "Ready", seconds=seconds)
         settled = lambda found: not any(item["type"] in {"Reconciling", "Stalled"} for item in found["conditions"])  # noqa: E731
-        return self.wait(name, "settled", settled, seconds)
+        found = self.wait(name, "settled", settled, seconds)
+        if "nodePort" in found:
+            wait_for(lambda: accepts(self.cluster.node_ip, found["nodePort"]["http"]), f"the port of {name}", 10)
+        return found
 
     def url(self, name: str, port: str = "http") -> str:
         """Address of the model's NodePort."""
@@ -136,6 +144,22 @@ class Space:
         status, _, answer = http("POST", path, json.dumps(body).encode(), headers)
         assert status == 200, answer
         return json.loads(answer)
+
+
+def accepts(address: str, port: int) -> bool:
+    """Whether a TCP port accepts a connection."""
+    try:
+        with socket.create_connection((address, port), 1):
+            return True
+    except OSError:
+        return False
+
+
+def termination(pod: dict[str, Any], init: str = "fetch") -> dict[str, Any]:
+    """The account that an init container of a pod left in its termination message."""
+    statuses = {item["name"]: item for item in pod["status"]["initContainerStatuses"]}
+    found: dict[str, Any] = json.loads(statuses[init]["state"]["terminated"]["message"])
+    return found
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
