@@ -88,7 +88,7 @@ class Writer:
             ref, resource = Ref.of(obj), BY_KIND[obj["kind"]]
             log.info("deleting %s", ref)
             await self._client.delete(resource, ref.namespace, ref.name, obj["metadata"]["uid"])
-            self._cache.forget(ref, obj["metadata"]["labels"][naming.LABEL_MODEL])
+            self._cache.forget(ref)
             metrics.WRITES.labels("delete", ref.kind).inc()
 
     async def _one(self, seen: Observed, manifest: Manifest) -> Problem | None:
@@ -96,6 +96,9 @@ class Writer:
         ref, resource = Ref.of(desired), BY_KIND[desired["kind"]]
         live = seen.children.get(ref)
         if live is not None and not seen.owns(live):
+            if _is_predecessors(seen, live):
+                # The model was deleted and made again: garbage collection is about to make room.
+                raise ApiError(_CONFLICT, "AlreadyExists", f"{ref} still belongs to the deleted model of this name")
             return _conflict(ref, live)
         action = needed(desired, live)
         if action is Action.NOTHING:
@@ -103,11 +106,11 @@ class Writer:
         if live is not None:
             log.info("updating %s: %s differs", ref, missing(desired, live) or "what was applied")
         try:
-            if action is Action.CREATE:
+            if live is None:
                 created = {**desired, "metadata": {**desired["metadata"], "resourceVersion": "1"}}
                 answer = await self._client.apply(resource, created)
             else:
-                answer = await self._client.apply(resource, desired)
+                answer = await self._client.apply(resource, _exactly(desired, live))
         except ApiError as error:
             if error.status == _CONFLICT and action is Action.CREATE:
                 return await self._taken(seen, desired, ref)
@@ -121,13 +124,28 @@ class Writer:
         resource = BY_KIND[ref.kind]
         live = await self._client.get(resource, ref.namespace, ref.name)
         if not seen.owns(live):
+            if _is_predecessors(seen, live):
+                raise ApiError(_CONFLICT, "AlreadyExists", f"{ref} still belongs to the deleted model of this name")
             return _conflict(ref, live)
         try:
-            self._cache.written(resource, await self._client.apply(resource, desired))
+            self._cache.written(resource, await self._client.apply(resource, _exactly(desired, live)))
         except ApiError as error:
             return _refused(ref, error)
         metrics.WRITES.labels(Action.UPDATE.value, ref.kind).inc()
         return None
+
+
+def _exactly(desired: Manifest, live: Manifest) -> Manifest:
+    """The manifest for this very object: where another one took the name meanwhile, the apply is answered with 409."""
+    return {**desired, "metadata": {**desired["metadata"], "uid": live["metadata"]["uid"]}}
+
+
+def _is_predecessors(seen: Observed, live: Manifest) -> bool:
+    """Whether an object belongs to a deleted model that had the name of this one."""
+    return any(
+        owner.get("controller") and owner["kind"] == naming.KIND and owner["name"] == seen.name
+        for owner in live["metadata"].get("ownerReferences", ())
+    )
 
 
 def _conflict(ref: Ref, live: Manifest) -> Problem:

@@ -32,6 +32,7 @@ class Cache:
         self._child_changed = child_changed
         self._models: dict[Key, Manifest] = {}
         self._children: dict[Key, dict[Ref, Manifest]] = defaultdict(dict)
+        self._owners: dict[Ref, Key] = {}
         for resource in WATCHED:
             metrics.CACHED_OBJECTS.labels(resource.plural).set_function(self._counter(resource))
 
@@ -71,6 +72,7 @@ class Cache:
                 gone = [ref for ref in children if ref.kind == resource.kind and ref not in present]
                 for ref in gone:
                     del children[ref]
+                    self._owners.pop(ref, None)
                     self._child_changed(key)
         for obj in objects:
             self.upsert(resource, obj)
@@ -78,24 +80,36 @@ class Cache:
     def upsert(self, resource: Resource, obj: Manifest) -> None:
         """An object appeared or changed."""
         key = _key(resource, obj)
-        if key is None:
-            return
+        if resource is not MODEL:
+            self._leave(Ref.of(obj), key)
         # The echo of a write that `written` has stored already, or something even older, is no news.
-        if self._store(resource, key, obj):
+        if key is not None and self._store(resource, key, obj):
             (self._model_changed if resource is MODEL else self._child_changed)(key)
 
     def remove(self, resource: Resource, obj: Manifest) -> None:
         """An object is gone."""
-        key = _key(resource, obj)
+        ref = Ref.of(obj)
+        key = _key(resource, obj) if resource is MODEL else self._owners.get(ref)
         if key is None:
             return
+        known = self._models.get(key) if resource is MODEL else self._children[key].get(ref)
+        if known is None or _number(known) > _number(obj):
+            return  # Its successor of the same name is known already.
         if resource is MODEL:
-            self._models.pop(key, None)
+            del self._models[key]
             self._model_changed(key)
-        elif self._children[key].pop(Ref.of(obj), None) is not None:
+        else:
+            self.forget(ref)
             self._child_changed(key)
         if key not in self._models and not self._children.get(key):
             self._children.pop(key, None)
+
+    def _leave(self, ref: Ref, key: Key | None) -> None:
+        """Take an object away from the model that its label named before somebody changed that."""
+        before = self._owners.get(ref)
+        if before is not None and before != key:
+            self.forget(ref)
+            self._child_changed(before)
 
     # -- what writes answer ----------------------------------------------------------------------------------------
 
@@ -116,11 +130,14 @@ class Cache:
             self._models[key] = _slim(resource, obj)
         else:
             self._children[key][ref] = _slim(resource, obj)
+            self._owners[ref] = key
         return True
 
-    def forget(self, ref: Ref, model: str) -> None:
+    def forget(self, ref: Ref) -> None:
         """An object that was just deleted, so that the next pass does not delete it again."""
-        self._children[Key(ref.namespace, model)].pop(ref, None)
+        key = self._owners.pop(ref, None)
+        if key is not None:
+            self._children[key].pop(ref, None)
 
     def _counter(self, resource: Resource) -> Callable[[], float]:
         return lambda: float(sum(ref.kind == resource.kind for kids in self._children.values() for ref in kids))
