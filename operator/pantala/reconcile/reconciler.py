@@ -69,6 +69,8 @@ class Reconciler:
             return None
         outcome = report(model, after, plan, problems, self._now())
         wait = await self._tell(key, after, outcome)
+        if seen.stable is not None and after.stable != seen.stable:
+            return 0.0  # The traffic has moved: the old version can go, and no event tells of our own write.
         return RECHECK_SECONDS if wait is None and problems else wait
 
     async def _tell(self, key: Key, seen: Observed, outcome: Report) -> float | None:
