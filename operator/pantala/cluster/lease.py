@@ -61,13 +61,20 @@ class Lease:
 
     async def keep(self) -> None:
         """Renew until the Lease is lost, and return then: the process must stop writing at once."""
+        limit = self._timing.duration - self._timing.retry
         renewed = self._clock()
-        while self._clock() - renewed < self._timing.duration - self._timing.retry:
-            await asyncio.sleep(
-                self._timing.renew if self._clock() - renewed < self._timing.renew else self._timing.retry
-            )
-            if await self._try():
-                renewed = self._clock()
+        while (left := renewed + limit - self._clock()) > 0:
+            fresh = limit - left < self._timing.renew
+            await asyncio.sleep(min(left, self._timing.renew if fresh else self._timing.retry))
+            asked = self._clock()
+            try:
+                # A request that hangs must not outlive the Lease.
+                async with asyncio.timeout(max(0.0, renewed + limit - asked)):
+                    done = await self._try()
+            except TimeoutError:
+                break
+            if done:
+                renewed = asked
             elif self._held is None:
                 break
         log.error("lease %s/%s is lost", self._namespace, self._name)
