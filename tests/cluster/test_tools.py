@@ -1,0 +1,45 @@
+"""The programs of `make tools-NAME` start and answer; skipped by the tier's name where they are not built."""
+
+import subprocess
+
+import pytest
+
+from tests.cluster import build
+
+
+def _say(name: str, *arguments: str) -> tuple[int, str]:
+    """Exit code and all output of a program that is built."""
+    command = (str(build.ensure([name])[name]), *arguments)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.mesh
+def test_istiod_answers() -> None:
+    """Istiod says its version, without which proxies take it for another release, and knows the flags of a plain start."""
+    code, text = _say("istiod", "version", "-s")
+    assert (code, text.strip().split("-")[0]) == (0, "1.31.0"), text
+    code, text = _say("istiod", "discovery", "--help")
+    assert code == 0
+    assert "--kubeconfig" in text
+    assert "--grpcAddr" in text
+
+
+@pytest.mark.keda
+@pytest.mark.parametrize(
+    ("name", "flag"), [("keda-operator", "metrics-service-bind-address"), ("keda-adapter", "metrics-service-address")]
+)
+def test_keda_answers(name: str, flag: str) -> None:
+    """Operator and adapter start and name the flag through which they find each other."""
+    _code, text = _say(name, "--help")
+    assert f"--{flag}" in text, text
+
+
+@pytest.mark.p2p
+@pytest.mark.parametrize("program", build.TOOLS["dfdaemon"].programs)
+def test_dragonfly_answers(program: str) -> None:
+    """The daemon finds the library that lies beside it, and both programs say the version that Cargo.lock pins."""
+    daemon = build.ensure(["dfdaemon"])["dfdaemon"]
+    done = subprocess.run([daemon.with_name(program), "--version"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert build.TOOLS["dfdaemon"].version.removeprefix("v") in done.stdout
