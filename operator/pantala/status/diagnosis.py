@@ -31,6 +31,16 @@ _FETCH = {
 }
 _MESSAGE_TAIL = 600
 _OOM = "OOMKilled"
+_FETCHER = "fetch"
+_BACK_OFF = "CrashLoopBackOff"
+_KILLED = frozenset({128 + 9, 128 + 15})
+"""Exit codes of a process that somebody else ended: its last words are not about why."""
+_NOT_LOADED = re.compile(
+    r"load failed|failed to load|(cannot|could not|unable to|error while) load|loading .{0,80}fail|(cannot|failed to) register model"
+    r"|failed to initiali[sz]e|initiali[sz]ation failed|creating server|TorchServe ended with code|worker died",
+    re.IGNORECASE,
+)
+"""How servers say that they cannot load a model: Triton, `runtimes/templates/start.py.j2`, and what others say."""
 
 
 def diagnose(deployment: Manifest | None, pods: Iterable[Manifest], *, updating: bool = False) -> Problem | None:
@@ -93,6 +103,12 @@ def _rejected(name: str, text: str) -> Problem:
             Reason.PODS_REJECTED,
             "Create the ServiceAccount.",
         ),
+        (
+            r"no PriorityClass with name",
+            Reason.PODS_REJECTED,
+            "Create the PriorityClass, or change `template.spec.priorityClassName`.",
+        ),
+        (r"admission webhook", Reason.PODS_REJECTED, "Change what the webhook names, or ask whoever runs it."),
     )
     for pattern, reason, step in cases:
         if re.search(pattern, text, re.IGNORECASE):
@@ -130,6 +146,8 @@ def _unscheduled(name: str, text: str, *, updating: bool) -> Problem | None:
         step = "Ask for fewer cards in `accelerator`, free some, or add a node that has them."
         return Problem(Reason.NO_GPU, f"Pod {name} waits for a GPU: {text} {step}")
     step = "Ask for less in `resources`, change `template.spec`, or add a node."
+    if re.search(r"persistentvolumeclaim", text, re.IGNORECASE):
+        step = "Create the PersistentVolumeClaim, or a volume that it can be bound to."
     return Problem(Reason.UNSCHEDULABLE, f"Pod {name} fits on no node: {text} {step}")
 
 
@@ -142,7 +160,8 @@ def _of_container(pod: str, status: Mapping[str, Any]) -> Problem | None:
     reason, text = waiting.get("reason", ""), waiting.get("message", "")
     container = status["name"]
     if reason in _PULL:
-        step = "Check the image's name and `template.spec.imagePullSecrets`."
+        where = "the installation's fetcher image" if container == _FETCHER else "`runtime.image`"
+        step = f"Check the image's name ({where}) and `template.spec.imagePullSecrets`."
         return Problem(
             Reason.IMAGE_PULL_FAILED,
             f"Pod {pod}: image {status.get('image', '')} cannot be pulled: {_tail(text)} {step}",
@@ -157,7 +176,7 @@ def _of_container(pod: str, status: Mapping[str, Any]) -> Problem | None:
     ended = status.get("state", {}).get("terminated") or (
         status.get("lastState", {}).get("terminated") if not status.get("ready") else None
     )
-    if not ended or ended.get("exitCode", 0) == 0:
+    if not ended or (ended.get("exitCode", 0) == 0 and (container == _FETCHER or reason != _BACK_OFF)):
         return None
     return _ended(pod, container, status.get("restartCount", 0), reason, ended)
 
@@ -167,14 +186,15 @@ def _ended(pod: str, container: str, restarts: int, waiting: str, ended: Mapping
     if ended.get("reason") == _OOM:
         step = "Raise `resources.limits.memory`."
         return Problem(Reason.OUT_OF_MEMORY, f"Pod {pod}: container {container} was killed at its memory limit. {step}")
-    if container == "fetch":
+    if container == _FETCHER:
         return _fetch_failed(pod, code, text)
     where = f"Pod {pod}: the model server ends with exit code {code}"
     words = f" Its last words: {_tail(text)}" if text.strip() else " It left no message."
-    # A server that was once started and dies again and again is another matter than one that never loads its model.
-    if re.search(r"load|model|initiali[sz]e|worker", text, re.IGNORECASE):
-        return Problem(Reason.MODEL_LOAD_FAILED, f"{where}.{words}")
-    if waiting == "CrashLoopBackOff" or restarts > 1:
+    # A server that dies again and again is another matter than one that cannot load its model.
+    if code not in _KILLED and _NOT_LOADED.search(text):
+        step = "Add a version with weights that it can load, or correct `runtime`."
+        return Problem(Reason.MODEL_LOAD_FAILED, f"{where}.{words} {step}")
+    if waiting == _BACK_OFF or restarts > 1:
         return Problem(Reason.RESTART_LOOP, f"{where}.{words} Look at its log: kubectl logs --previous {pod}.")
     return Problem(Reason.CONTAINER_FAILED, f"{where}.{words}") if restarts == 0 else None
 
@@ -196,4 +216,4 @@ def _fetch_failed(pod: str, code: int, text: str) -> Problem:
 def _tail(text: str) -> str:
     """The end of a long text: where a program says why it gave up."""
     flat = " ".join(text.split())
-    return flat if len(flat) <= _MESSAGE_TAIL else "... " + flat[-_MESSAGE_TAIL:]
+    return flat if len(flat) <= _MESSAGE_TAIL else "... " + flat[-_MESSAGE_TAIL:].partition(" ")[2]
