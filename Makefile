@@ -9,7 +9,7 @@ CRD := crds/pantala.dev_inferencemodels.yaml
 PYTEST ?= $(BIN)/pytest
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo demo-down test unit lint format crds image bench tools tools-mesh tools-keda tools-p2p e2e-kind clean
+.PHONY: help setup demo demo-down test unit lint format crds image bench tools tools-test tools-mesh tools-keda tools-p2p e2e-kind clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,11 @@ $(STAMP): pyproject.toml constraints.txt tests/cluster/debian-packages.txt
 	@touch $@
 
 tools: setup ## Build Kubernetes, etcd, KWOK and Helm into the user's cache (about 8 minutes, once)
-	@$(BIN)/python -m tests.cluster build
+	@$(BIN)/python -m tests.cluster build > /dev/null
+	@$(BIN)/python -m tests.cluster build helm > /dev/null
+
+tools-test: tools-test ## Build what only tests need: kubeconform, and API server 1.31 (about 5 minutes, once)
+	@$(BIN)/python -m tests.cluster build kubeconform kube-apiserver-1.31 > /dev/null
 
 tools-mesh: setup ## Build istiod, for the tests of mesh traffic (about 4 minutes, once)
 	@$(BIN)/python -m tests.cluster build istiod
@@ -41,7 +45,7 @@ demo: tools ## Start a real Kubernetes, install Pantala, serve a model with Trit
 demo-down: setup ## Remove the cluster of the demo and all that belongs to it
 	@$(BIN)/python -m tests.demo down
 
-test: tools ## Run all tests; a tier whose tools are missing is named as skipped
+test: tools-test ## Run all tests; a tier whose tools are missing is named as skipped
 	@$(PYTEST) -m "not bench" $(PYTEST_ARGS)
 
 unit: setup ## Run the tests that need no cluster (seconds)
@@ -64,7 +68,7 @@ crds: setup ## Generate the CRD, its copy in the chart and the reference from th
 image: setup ## Build Pantala's image for the local cluster, without Docker (Dockerfile: the release's)
 	@$(BIN)/python -m tests.cluster.images build pantala
 
-bench: tools ## Measure: models per second against a bare client, the fetcher against rclone
+bench: tools-test ## Measure: models per second against a bare client, the fetcher against rclone
 	@$(PYTEST) -m bench -s tests/bench $(PYTEST_ARGS)
 
 e2e-kind: setup ## Run the end-to-end tests on kind (needs Docker and kind)

@@ -8,6 +8,7 @@ are not used, because building and taking apart its model objects costs about si
 from __future__ import annotations
 
 import asyncio
+import urllib.request
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Self
 
@@ -59,6 +60,8 @@ class Client:
                 config_file=kubeconfig, context=context, client_configuration=configuration
             )
         configuration.connection_pool_maxsize = connections
+        # Without a proxy in the environment, asking for one (and for a netrc) costs two hops to a thread per request.
+        configuration.client_session_kwargs = {"trust_env": bool(urllib.request.getproxies())}
         api = kubernetes_client.ApiClient(configuration)
         api.user_agent = user_agent
         return cls(api)
