@@ -27,7 +27,7 @@ tools: setup ## Build Kubernetes, etcd, KWOK and Helm into the user's cache (abo
 	@$(BIN)/python -m tests.cluster build > /dev/null
 	@$(BIN)/python -m tests.cluster build helm > /dev/null
 
-tools-test: tools-test ## Build what only tests need: kubeconform, and API server 1.31 (about 5 minutes, once)
+tools-test: tools ## Build what only tests need: kubeconform, and API server 1.31 (about 5 minutes, once)
 	@$(BIN)/python -m tests.cluster build kubeconform kube-apiserver-1.31 > /dev/null
 
 tools-mesh: setup ## Build istiod, for the tests of mesh traffic (about 4 minutes, once)
