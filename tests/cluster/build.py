@@ -77,7 +77,9 @@ class Tool:
 
 def _keda(name: str) -> Tool:
     module = "github.com/kedacore/keda/v2"
-    return Tool(f"keda-{name}", "keda", f"{module}/cmd/{name}", module, stamp=f"{module}/version.Version=v2.21.0")
+    assets = ("config/crd/bases",) if name == "operator" else ()
+    stamp = f"{module}/version.Version=v2.21.0"
+    return Tool(f"keda-{name}", "keda", f"{module}/cmd/{name}", module, assets, stamp)
 
 
 def _kubernetes(name: str, folder: str = "kubernetes-1.36", alias: str = "") -> Tool:
@@ -105,6 +107,7 @@ TOOLS: dict[str, Tool | Crate] = {
             "istiod",
             "istio.io/istio/pilot/cmd/pilot-discovery",
             "istio.io/istio",
+            ("manifests/charts/base/files",),  # crd-all.gen.yaml
             stamp="istio.io/istio/pkg/version.buildVersion=1.31.0",
         ),
         _keda("adapter"),
