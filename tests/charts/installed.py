@@ -55,8 +55,9 @@ class Installed:
         lines = [line.rsplit(" ", 1) for line in text.decode().splitlines()]
         return next((float(line[1]) for line in lines if line[0] == name), 0.0)
 
-    def wait_for_passes(self, count: int) -> None:
-        """Wait until the active operator has been over so many models, and has nothing left to do."""
+    def wait_for_passes(self) -> None:
+        """Wait until the active operator has been over all models of the cluster, and has nothing left to do."""
+        count = len(self.objects("imodel", "-A"))
         done = 'pantala_reconciles_total{result="done"}'
         wait_for(
             lambda: self.metric(done) >= count and self.metric("pantala_queue_depth") == 0,
@@ -64,12 +65,12 @@ class Installed:
             30,
         )
 
-    def writes(self, since: int) -> list[str]:
-        """Everything but the Lease that the operator wrote after a mark, in words."""
+    def writes(self, since: int, namespace: str) -> list[str]:
+        """Everything that the operator wrote to a namespace of models after a mark, in words."""
         return [
             f"{call.verb} {call.resource} {call.namespace}/{call.name}"
             for call in self.log.calls(since, user=self.user)
-            if call.verb in WRITES and call.resource != "leases"
+            if call.verb in WRITES and call.namespace == namespace
         ]
 
     def objects(self, *arguments: str) -> list[dict[str, Any]]:

@@ -41,9 +41,9 @@ def account(namespace: str, name: str) -> str:
 
 
 def forbidden(log: AuditLog, user: str, since: int = 0) -> list[str]:
-    """What RBAC refused a user, in words."""
+    """What RBAC refused a user, in words; a 403 of an admission plugin (quota, a namespace that ends) is none."""
     return [
         f"{call.verb} {call.resource} {call.namespace}/{call.name}"
         for call in log.calls(since, user=user)
-        if call.forbidden
+        if call.forbidden and f'User "{user}" cannot ' in call.raw["responseStatus"].get("message", "")
     ]

@@ -111,8 +111,8 @@ def test_an_upgrade_restarts_nothing_and_reaches_what_is_new(served: Served, tmp
     images = {"torchserve": LATER_TORCHSERVE}
     notes = found.install({"image": {"tag": variant.TAG}, "settings": {"runtimeImages": images}})
     assert "serves the models of all namespaces" in notes
-    found.wait_for_passes(2)
-    assert found.writes(since) == []
+    found.wait_for_passes()
+    assert found.writes(since, SPACE) == []
 
     found.apply(served.model("later", "triton", "triton/3/"), served.model("later-net", "torchserve", "net.mar"))
     wait_ready(cluster, SPACE, "later", "later-net")
@@ -120,7 +120,9 @@ def test_an_upgrade_restarts_nothing_and_reaches_what_is_new(served: Served, tmp
     assert _template(found, "later-v1") == (variant.IMAGE, variant.TRITON, 7, "yes")
     assert _template(found, "later-net-v1")[1] == LATER_TORCHSERVE
     assert _template(found, "doubles-v1")[3] is None
-    assert [write for write in found.writes(since) if "/later" not in write and "create events" not in write] == []
+    assert [
+        write for write in found.writes(since, SPACE) if "/later" not in write and "create events" not in write
+    ] == []
     assert served.children() == before
     served.check_predictions()
     cluster.kubectl("delete", "-n", SPACE, "imodel/later", "imodel/later-net")
@@ -142,8 +144,8 @@ def test_an_uninstall_loses_no_model(served: Served) -> None:
     served.check_predictions()
     since = found.log.mark()
     found.install()
-    found.wait_for_passes(2)
-    assert found.writes(since) == []
+    found.wait_for_passes()
+    assert found.writes(since, SPACE) == []
     assert served.children() == before
 
 
