@@ -38,14 +38,14 @@ def resource(name: str, namespace: str) -> dict[str, Any]:
     }
 
 
-def children(name: str, namespace: str) -> list[dict[str, Any]]:
-    """What the operator makes of that model, without an owner: the bare client's work."""
+def with_children(name: str, namespace: str) -> list[dict[str, Any]]:
+    """The model, and what the operator makes of it, without an owner: the bare client's work."""
     model = resource(name, namespace)
     model["metadata"]["uid"] = "none"
     made = plan(InferenceModel.read(model), Observed(model=model), Settings()).apply
     for child in made:
         del child["metadata"]["ownerReferences"]
-    return list(made)
+    return [resource(name, namespace), *made]
 
 
 @dataclass
@@ -142,7 +142,7 @@ class Run:
 
 
 async def measure(client: Client, watcher: Client, who: str, namespace: str, count: int) -> Run:
-    """Create `count` models (`who` = operator) or their children (floor), and wait until all are ready."""
+    """Create `count` models (`who` = operator), or models and their children (floor), and wait until all are ready."""
     names = [f"m{number:04d}" for number in range(count)]
     deployed, finished = Progress(), Progress()
     floor = who == "floor"
@@ -153,7 +153,7 @@ async def measure(client: Client, watcher: Client, who: str, namespace: str, cou
     ]
     await asyncio.sleep(0)
     deployed.start = finished.start = time.perf_counter()
-    make = (lambda name: children(name, namespace)) if floor else (lambda name: [resource(name, namespace)])
+    make = (lambda name: with_children(name, namespace)) if floor else (lambda name: [resource(name, namespace)])
     await create(client, names, make, deployed)
     async with asyncio.timeout(900):
         await asyncio.gather(*watches)
