@@ -126,7 +126,7 @@ class _Seen:
         self.names: set[str] = set()
         self.done = asyncio.Event()
 
-    def replace(self, resource: Resource, namespace: str | None, objects: list[dict[str, Any]]) -> None:
+    def replace(self, resource: Resource, namespace: str | None, objects: list[dict[str, Any]]) -> None:  # noqa: ARG002 -- the protocol
         """Count a list."""
         for obj in objects:
             self.upsert(resource, obj)
@@ -137,7 +137,7 @@ class _Seen:
         if len(self.names) >= OBJECTS:
             self.done.set()
 
-    def remove(self, resource: Resource, obj: dict[str, Any]) -> None:
+    def remove(self, resource: Resource, obj: dict[str, Any]) -> None:  # noqa: ARG002 -- the protocol
         """Nothing is removed here."""
 
 
