@@ -63,6 +63,8 @@ def template(
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
+            # Said even where nobody asks: if it were dropped, its deprecated twin `serviceAccount` would bring it back.
+            "serviceAccountName": "default",
             "securityContext": security,
             "initContainers": [fetch],
             "containers": [container],
