@@ -1,11 +1,14 @@
 """Fixtures of the tests on a real API server."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 
 import pytest
 from kubernetes.config import new_client_from_config
 
 from tests.apiserver.models import Api
+from tests.apiserver.operator_process import Installation, api_of
 from tests.cluster import Cluster
 
 
@@ -16,3 +19,24 @@ def api(control_plane: Cluster) -> Iterator[Api]:
         api = Api(client)
         api.install()
         yield api
+
+
+@pytest.fixture(scope="session")
+def kwok_api(kwok_cluster: Cluster) -> Iterator[Api]:
+    """The API server of the simulated nodes, with the CRD installed."""
+    with api_of(kwok_cluster) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def install(
+    kwok_cluster: Cluster, kwok_api: Api, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Installation]]:
+    """Make installations: namespaces of their own, where operators run with the chart's rights."""
+    with ExitStack() as stack:
+
+        def make(**options: object) -> Installation:
+            folder = tmp_path_factory.mktemp("operator")
+            return stack.enter_context(partial(Installation, kwok_cluster, kwok_api, folder)(**options))
+
+        yield make
