@@ -131,13 +131,13 @@ class _Seen:
         for obj in objects:
             self.upsert(resource, obj)
 
-    def upsert(self, resource: Resource, obj: dict[str, Any]) -> None:
+    def upsert(self, resource: Resource, obj: dict[str, Any]) -> None:  # noqa: ARG002 -- the protocol
         """Count an object."""
         self.names.add(obj["metadata"]["name"])
         if len(self.names) >= OBJECTS:
             self.done.set()
 
-    def remove(self, resource: Resource, obj: dict[str, Any]) -> None:  # noqa: ARG002 -- the protocol
+    def remove(self, resource: Resource, obj: dict[str, Any]) -> None:
         """Nothing is removed here."""
 
 
