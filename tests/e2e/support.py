@@ -24,7 +24,7 @@ class Space:
     s3: S3Server
     namespace: str
 
-    def spec(self, runtime: str, path: str, **fields: Any) -> dict[str, Any]:
+    def spec(self, runtime: str, path: str, /, **fields: Any) -> dict[str, Any]:
         """The smallest spec that is reachable from outside: version v1 at a path of the bucket."""
         return {
             "runtime": {"name": runtime},
