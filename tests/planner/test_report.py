@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from pantala.api.model import InferenceModel
 from pantala.api.status import Status
-from pantala.manifest.types import Manifest
+from pantala.manifest.types import Manifest, Ref
 from pantala.planner.report import unreadable
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
@@ -103,6 +103,38 @@ def test_account_of_the_fetcher(world: World, account: str, expected: Manifest |
     status = world.report().status
     assert Status.model_validate(status, extra="forbid")
     assert status["versions"][0].get("fetch") == expected
+
+
+def test_fetch_is_latched(world: World) -> None:
+    """What is known of the weights stays when the pod that told it is gone."""
+    world.roll_out("v1")
+    before = world.report().status["versions"][0]["fetch"]
+    world.pods = []
+    after = world.report().status
+    assert after["versions"][0]["fetch"] == before
+    assert told(after)["Distributed"] == ("True", "Fetched")
+
+
+def test_settings_that_the_store_overrules() -> None:
+    """A model that brings its own config.pbtxt makes batching and workers useless, and the version says so."""
+    world = World(model(runtime={"name": "triton", "startupTimeout": "30m", "workers": 2, "batching": {"maxSize": 4}}))
+    world.settle()
+    world.roll_out("v1")
+    ended = world.pods[0]["status"]["initContainerStatuses"][0]["state"]["terminated"]
+    ended["message"] = '{"files":1,"bytes":{"origin":5},"seconds":1,"config":"overlay"}'
+    assert "message" not in world.report().status["versions"][0]
+    ended["message"] = '{"files":1,"bytes":{"origin":5},"seconds":1,"config":"store"}'
+    note = world.report().status["versions"][0]["message"]
+    assert note.startswith("runtime.batching and runtime.workers: without effect, because the store has a config.pbtxt")
+
+
+def test_nothing_answers_without_the_service(world: World) -> None:
+    """Where a stranger has the name of the model's Service no request reaches the pods, however ready they are."""
+    world.roll_out("v1")
+    del world.children[Ref("Service", "vision", "resnet")]
+    status = world.report(CONFLICT).status
+    assert told(status)["Ready"] == ("False", "NameConflict")
+    assert "url" not in status
 
 
 def test_terminal_is_stalled(world: World) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -20,25 +21,35 @@ _LONGEST_SECONDS = 3600.0 * 99_999
 _FINGERPRINT_LIMIT = 80
 
 
-def newest(pods: Iterable[Manifest]) -> Manifest | None:
-    """The account of the newest pod that has one, as it goes into the status; None if there is none."""
+@dataclass(frozen=True)
+class Account:
+    """What a fetcher told."""
+
+    status: Manifest
+    """As it goes into the status."""
+    config: str | None = None
+    """Where the `config.pbtxt` of a Triton model came from: `store`, or `overlay` for the generated one."""
+
+
+def newest(pods: Iterable[Manifest]) -> Account | None:
+    """The account of the newest pod that has one; None if there is none."""
     for pod in sorted(pods, key=lambda item: str(item["metadata"].get("creationTimestamp", "")), reverse=True):
         for status in pod.get("status", {}).get("initContainerStatuses", ()):
             ended = status.get("state", {}).get("terminated", {})
             if status.get("name") == "fetch" and ended.get("exitCode") == 0 and ended.get("message"):
                 account = _read(ended["message"])
-                if account:
+                if account is not None:
                     return account
     return None
 
 
-def _read(text: str) -> Manifest:
+def _read(text: str) -> Account | None:
     try:
         account = json.loads(text)
     except ValueError:
-        return {}
+        return None
     if not isinstance(account, Mapping):
-        return {}
+        return None
     sources = account.get("bytes")
     counts = [_count(value) for value in sources.values()] if isinstance(sources, Mapping) else []
     fingerprint = account.get("fingerprint")
@@ -48,7 +59,9 @@ def _read(text: str) -> Manifest:
         "duration": _duration(account.get("seconds")),
         "fingerprint": fingerprint if isinstance(fingerprint, str) and len(fingerprint) <= _FINGERPRINT_LIMIT else None,
     }
-    return {key: value for key, value in found.items() if value is not None}
+    status = {key: value for key, value in found.items() if value is not None}
+    config = account.get("config")
+    return Account(status, config if isinstance(config, str) else None) if status else None
 
 
 def _count(value: Any) -> int | None:

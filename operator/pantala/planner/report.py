@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pantala import naming
+from pantala.api import resolve
 from pantala.api.model import InferenceModel
 from pantala.manifest.types import Manifest
 from pantala.planner import account
@@ -53,6 +54,8 @@ class _Version:
     rolled_out: bool
     problem: Problem | None
     fetch: Manifest | None
+    note: str | None = None
+    """What the user should know although nothing is in the way."""
 
 
 def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Problem, ...], now: datetime) -> Report:
@@ -66,18 +69,25 @@ def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Pr
         now: The time for conditions that flip.
     """
     names = [version.name for version in model.spec.versions]
-    versions = {name: _version(seen, plan, name) for name in [*names, *([plan.frozen] if plan.frozen else [])]}
-    found = _conditions(plan, versions, problems)
     before: Mapping[str, Any] = seen.model.get("status") or {}
+    known = {version["name"]: version for version in before.get("versions", ())}
+    versions = {
+        name: _version(model, seen, plan, name, known.get(name, {}))
+        for name in [*names, *([plan.frozen] if plan.frozen else [])]
+    }
+    # Without the model's own Service (a stranger may have its name) no request reaches a pod.
+    found = _conditions(plan, versions, problems, routed=seen.stable == plan.serving)
     generation = model.metadata.generation
     serving = versions.get(plan.serving)
     status: Manifest = {
         "observedGeneration": generation,
         "conditions": conditions.merge(before.get("conditions", ()), found, generation, now),
         "version": plan.serving,
-        "url": _url(model, seen),
         "versions": [_version_status(plan, version) for version in versions.values()],
     }
+    url = _url(model, seen)
+    if url is not None:
+        status["url"] = url
     if serving is not None:
         status["replicas"] = f"{serving.ready}/{serving.wanted}"
     ports = _node_ports(seen, model)
@@ -102,7 +112,7 @@ def unreadable(seen: Observed, error: ValidationError, now: datetime) -> Report:
     return Report(status, _events(before, status))
 
 
-def _version(seen: Observed, plan: Plan, name: str) -> _Version:
+def _version(model: InferenceModel, seen: Observed, plan: Plan, name: str, before: Mapping[str, Any]) -> _Version:
     live, pods = seen.deployment(name), seen.pods_of(name)
     wanted = int(live["spec"].get("replicas", 1)) if live else 0
     ready = ready_pods(pods)
@@ -116,10 +126,27 @@ def _version(seen: Observed, plan: Plan, name: str) -> _Version:
         status = live.get("status", {}) if live else {}
         updating = ready > 0 and status.get("updatedReplicas", 0) < status.get("replicas", 0)
         problem = diagnose(live, pods, updating=updating)
-    return _Version(name, ready, wanted, done, problem, account.newest(pods))
+    told = account.newest(pods)
+    # Latched: a pod that is gone takes nothing away from what is known of the weights.
+    fetch = told.status if told is not None else before.get("fetch")
+    return _Version(name, ready, wanted, done, problem, fetch, _without_effect(model, name, told))
 
 
-def _conditions(plan: Plan, versions: Mapping[str, _Version], problems: tuple[Problem, ...]) -> list[Condition]:
+def _without_effect(model: InferenceModel, name: str, told: account.Account | None) -> str | None:
+    """Settings that a `config.pbtxt` of the store overrules: said, never ignored."""
+    if told is None or told.config != "store" or resolve.find(model, name) is None:
+        return None
+    runtime = resolve.resolve(model, name).runtime
+    fields = [field for field in ("batching", "workers") if getattr(runtime, field) is not None]
+    if not fields:
+        return None
+    words = " and ".join(f"runtime.{field}" for field in fields)
+    return f"{words}: without effect, because the store has a config.pbtxt for the model. Set it there, or remove the file."
+
+
+def _conditions(
+    plan: Plan, versions: Mapping[str, _Version], problems: tuple[Problem, ...], *, routed: bool
+) -> list[Condition]:
     target, serving = versions[plan.target], versions.get(plan.serving)
     invalid = [version.problem for version in versions.values() if version.name in plan.invalid and version.problem]
     refused = (*problems, *invalid)
@@ -136,7 +163,7 @@ def _conditions(plan: Plan, versions: Mapping[str, _Version], problems: tuple[Pr
             Condition("Accepted", status=True, reason=Reason.ACCEPTED, message="All objects are as the spec asks.")
         )
     trouble = next(iter(refused), None) or target.problem or (serving.problem if serving else None)
-    answers = serving is not None and serving.ready > 0
+    answers = routed and serving is not None and serving.ready > 0
     found.append(_ready(plan, target, serving, trouble, answers=answers))
     distributed = _distributed(target)
     if distributed is not None:
@@ -214,6 +241,8 @@ def _version_status(plan: Plan, version: _Version) -> Manifest:
         status["image"] = plan.images[version.name]
     if version.problem is not None:
         status["message"] = conditions.bounded(version.problem.message)
+    elif version.note is not None:
+        status["message"] = conditions.bounded(version.note)
     if version.fetch is not None:
         status["fetch"] = version.fetch
     return status
@@ -229,9 +258,11 @@ def _state(plan: Plan, version: _Version) -> str:
     return "Starting" if version.name in {plan.target, plan.serving} else "Parked"
 
 
-def _url(model: InferenceModel, seen: Observed) -> str:
+def _url(model: InferenceModel, seen: Observed) -> str | None:
     service = seen.child("Service", model.metadata.name)
-    ports = service["spec"].get("ports", ()) if service else ()
+    if service is None:
+        return None
+    ports = service["spec"].get("ports", ())
     port = next((item["port"] for item in ports if item["name"] == "http"), 80)
     suffix = "" if port == 80 else f":{port}"  # noqa: PLR2004 -- the default of HTTP
     return f"http://{model.metadata.name}.{model.metadata.namespace}.svc{suffix}"
