@@ -10,7 +10,7 @@ from pantala.cluster.client import Client
 from pantala.cluster.resources import EVENT
 from pantala.errors import ApiError, Unavailable
 from pantala.manifest.types import Manifest
-from pantala.planner.report import Notice
+from pantala.status.transitions import Notice
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,67 @@
+"""What a change of the status means: which Events tell of it, and whether somebody waits for it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pantala.status.reasons import Reason
+
+
+@dataclass(frozen=True)
+class Notice:
+    """An Event to be: told on transitions only."""
+
+    type: str
+    """`Normal` or `Warning`."""
+    reason: str
+    message: str
+
+
+def _by_type(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {condition["type"]: condition for condition in status.get("conditions", ())}
+
+
+_TOLD = ("Accepted", "Ready", "Stalled")
+
+
+def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Notice, ...]:
+    """One Event for each condition of interest that flipped, and one for a change of the serving version."""
+    old, new = _by_type(before), _by_type(after)
+    notices = []
+    for kind in _TOLD:
+        status, known = new.get(kind, {}).get("status"), old.get(kind, {}).get("status")
+        if status == known or status is None:
+            continue
+        bad = status == ("True" if kind == "Stalled" else "False")
+        # What is expected is not told: a new model is accepted and not ready yet.
+        if known is None and ((kind == "Accepted" and not bad) or (kind == "Ready" and bad)):
+            continue
+        if kind == "Stalled" and new.get("Accepted", {}).get("status") == "False":
+            continue  # told already, in the same words
+        notices.append(Notice("Warning" if bad else "Normal", new[kind]["reason"], new[kind]["message"]))
+    moved = before.get("version")
+    if moved and moved != after.get("version"):
+        notices.append(
+            Notice("Normal", "TrafficMoved", f"Version {after.get('version')} has the traffic; it was {moved}.")
+        )
+    return tuple(notices)
+
+
+def urgent(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether somebody waits for the change: a condition that flips or changes its reason, a new generation, a version."""
+
+    def essence(status: Mapping[str, Any]) -> Any:
+        told = {
+            kind: (condition.get("status"), condition.get("reason"))
+            for kind, condition in _by_type(status).items()
+            if kind != "Distributed"
+        }
+        return status.get("observedGeneration"), status.get("version"), status.get("url"), status.get("nodePort"), told
+
+    # The pods are ready a moment before the Deployment says so: the two make one write.
+    catching_up = _by_type(after).get("Reconciling", {}).get("reason") == Reason.ROLLING_OUT
+    if catching_up and _by_type(before).get("Reconciling", {}).get("reason") == Reason.STARTING:
+        return False
+    return bool(essence(before) != essence(after))
