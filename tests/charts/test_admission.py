@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.charts.helm import Helm
+from tests.charts.helm import CHART, ROOT, Helm, HelmError
 from tests.charts.values import SETS
 from tests.cluster import Cluster
 
@@ -24,3 +24,19 @@ def test_the_api_server_takes_every_object(admitting: Cluster, name: str) -> Non
     options = ("--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "--warnings-as-errors")
     output = admitting.kubectl("apply", *options, "-f", "-", stdin=rendered)
     assert len(output.splitlines()) == rendered.count("\nkind: ")
+
+
+def test_a_crd_that_is_there_can_be_taken_over(admitting: Cluster) -> None:
+    """Helm refuses a CRD that somebody applied by hand; with --take-ownership it becomes part of the release."""
+    admitting.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+    helm = Helm(admitting.kubeconfig)
+    install = ("upgrade", "--install", "own", str(CHART), "--namespace=pantala-system")
+    try:
+        with pytest.raises(HelmError, match="cannot be imported into the current release"):
+            helm.run(*install)
+        helm.run(*install, "--take-ownership")
+        path = "jsonpath={.metadata.annotations.helm\\.sh/resource-policy}"
+        assert admitting.kubectl("get", "crd", "inferencemodels.pantala.dev", "-o", path) == "keep"
+    finally:
+        helm.run("uninstall", "own", "--namespace=pantala-system", "--ignore-not-found")
+    assert admitting.kubectl("get", "crd", "inferencemodels.pantala.dev", "-o", "name")
