@@ -80,18 +80,22 @@ class Transfer:
         Raises:
             FetchError: with the file that could not be fetched; what is on disk stays for the next run.
         """
+        failure: FetchError | None = None
         try:
             chunks = self._chunks(jobs, ranged=await self._ranged(jobs))
             async with asyncio.TaskGroup() as group:
                 for _ in range(WORKERS):
                     group.create_task(self._work(chunks))
         except* FetchError as failed:
-            raise _first(failed) from None
+            # Not raised here: Python before 3.11.4 (gh-103590; Debian 12 has 3.11.2) wraps what an except* raises.
+            failure = _first(failed)
         finally:
             for job in jobs:
                 job.close()
             if self._journal:
                 self._journal.close()
+        if failure is not None:
+            raise failure
         return [job.result for job in jobs if job.result is not None]
 
     async def _ranged(self, jobs: list[Job]) -> bool:
