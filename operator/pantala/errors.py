@@ -72,6 +72,11 @@ class ApiError(Exception):
         """Whether the same request may succeed later without anybody changing anything."""
         return self.status in {408, 409, 410, 429} or self.status >= 500  # noqa: PLR2004 -- HTTP
 
+    @property
+    def namespace_ends(self) -> bool:
+        """Whether nothing can be made any more because the namespace is being deleted."""
+        return self.status == 403 and "being terminated" in self.message  # noqa: PLR2004 -- HTTP
+
 
 class Unavailable(Exception):  # noqa: N818 -- reads as what it says: the other side is unavailable
     """The other side did not answer; the request may or may not have had its effect."""

@@ -160,7 +160,7 @@ def _refused(ref: Ref, error: ApiError) -> Problem:
     if error.status == _FORBIDDEN and "exceeded quota" in error.message:
         step = "Raise the ResourceQuota, or remove objects."
         return Problem(Reason.QUOTA_EXCEEDED, f"{ref} cannot be written: {error.message}. {step}")
-    if error.status == _FORBIDDEN and "being terminated" not in error.message:
+    if error.status == _FORBIDDEN and not error.namespace_ends:
         return Problem(
             Reason.FORBIDDEN, f"{ref} cannot be written: {error.message}. Check the operator's Role (charts/pantala)."
         )

@@ -8,6 +8,7 @@ are not used, because building and taking apart its model objects costs about si
 from __future__ import annotations
 
 import asyncio
+import os
 import urllib.request
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Self
@@ -53,8 +54,8 @@ class Client:
     ) -> Self:
         """Load the in-cluster configuration, else a kubeconfig (default: `KUBECONFIG`, then `~/.kube/config`)."""
         configuration = kubernetes_client.Configuration()
-        if kubeconfig is None and context is None:
-            await kubernetes_config.load_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # without types in the package
+        if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # without types in the package
         else:
             await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]  # without types in the package
                 config_file=kubeconfig, context=context, client_configuration=configuration
