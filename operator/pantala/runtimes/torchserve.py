@@ -122,10 +122,10 @@ def _own(version: ResolvedVersion) -> dict[str, str]:
         "default_startup_timeout": str(math.ceil(startup / timedelta(seconds=1))),
         "metrics_mode": "prometheus",
         "model_store": STORE,
-    } | _model(version)
+    } | _model(version, math.ceil(startup / timedelta(seconds=1)))
 
 
-def _model(version: ResolvedVersion) -> dict[str, str]:
+def _model(version: ResolvedVersion, startup_seconds: int) -> dict[str, str]:
     """Which model is loaded, and how.
 
     `load_models` takes no batch size, and the property `models`, which does, is looked up under the version inside of
@@ -144,6 +144,11 @@ def _model(version: ResolvedVersion) -> dict[str, str]:
         "maxWorkers": workers or 1,
         "batchSize": (batching.max_size if batching else None) or 1,
         "maxBatchDelay": delay // timedelta(milliseconds=1),
+        # The defaults of config.properties do not reach a model out of a snapshot, which would have two minutes.
+        "startupTimeout": startup_seconds,
     }
+    response = (version.runtime.config or {}).get("default_response_timeout", "")
+    if response.isdecimal():
+        model["responseTimeout"] = int(response)
     snapshot = {"name": "pantala", "modelCount": 1, "models": {version.model_name: {"1.0": model}}}
     return {"model_snapshot": json.dumps(snapshot, separators=(",", ":"))}
