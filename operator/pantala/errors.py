@@ -52,10 +52,7 @@ _EXIT_CODES = {
 
 
 class ApiError(Exception):
-    """The API server answered with an error.
-
-    Whether a retry helps is `transient`: overload, time-outs and conflicts pass; a refusal of the object does not.
-    """
+    """The API server answered with an error."""
 
     def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(f"{status} {reason}: {message}")
@@ -66,11 +63,6 @@ class ApiError(Exception):
         self.message = message
         self.retry_after = retry_after
         """Seconds after which the server wants to be asked again, if it said so."""
-
-    @property
-    def transient(self) -> bool:
-        """Whether the same request may succeed later without anybody changing anything."""
-        return self.status in {408, 409, 410, 429} or self.status >= 500  # noqa: PLR2004 -- HTTP
 
     @property
     def namespace_ends(self) -> bool:
