@@ -1,0 +1,117 @@
+"""What the operator asks of the API server, counted in its audit log on simulated nodes that make pods ready."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.apiserver.operator_process import Installation, Operator, manifest
+from tests.cluster import Cluster
+from tests.cluster.audit import WRITES, AuditLog, Call
+from tests.cluster.process import wait_for
+
+pytestmark = pytest.mark.apiserver
+
+MODELS = 100
+QUIET_SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def installation(install: Callable[..., Installation]) -> Installation:
+    """An installation with the rights of a whole cluster."""
+    return install(everywhere=True)
+
+
+@pytest.fixture(scope="module")
+def operator(installation: Installation) -> Operator:
+    return installation.start().wait("leader")
+
+
+@pytest.fixture(scope="module")
+def log(kwok_cluster: Cluster) -> AuditLog:
+    assert kwok_cluster.audit is not None
+    return AuditLog(kwok_cluster.audit)
+
+
+def writes(log: AuditLog, installation: Installation, since: int) -> Counter[tuple[str, str]]:
+    """Writes of the operator after a mark, without the Lease."""
+    found = calls(log, installation, since)
+    return Counter((it.verb, it.resource) for it in found if it.verb in WRITES and it.resource != "leases")
+
+
+def calls(log: AuditLog, installation: Installation, since: int = 0) -> list[Call]:
+    """What the operator asked of the whole cluster or of its namespace: others may hold models of other tests."""
+    found = log.calls(since, user=installation.user)
+    return [call for call in found if call.namespace in {"", *installation.names}]
+
+
+def test_one_new_model(installation: Installation, operator: Operator, log: AuditLog) -> None:
+    """A new model costs its four children, one Event and at most two status patches."""
+    space, mark = installation.space, log.mark()
+    space.model("count")
+    space.wait_ready("count")
+    counted = writes(log, installation, mark)
+    assert counted[("patch", "inferencemodels/status")] <= 2
+    assert counted - Counter({("patch", "inferencemodels/status"): 2}) == {
+        ("patch", "configmaps"): 1,
+        ("patch", "services"): 2,
+        ("patch", "deployments"): 1,
+        ("create", "events"): 1,
+    }
+
+
+def test_a_hundred_models(installation: Installation, operator: Operator, log: AuditLog) -> None:
+    """Many models at once cost each no more than one alone."""
+    space, mark = installation.space, log.mark()
+    for number in range(MODELS):
+        space.create("InferenceModel", manifest(f"many-{number}"))
+    wait_for(lambda: ready(installation) == MODELS + 1, "all ready", 120)
+    counted = writes(log, installation, mark)
+    assert counted[("patch", "inferencemodels/status")] <= 2 * MODELS
+    assert counted[("create", "events")] == MODELS
+    assert sum(counted.values()) <= 7 * MODELS
+
+
+def ready(installation: Installation) -> int:
+    """How many models are ready and at rest."""
+    found: list[Any] = installation.space.list("InferenceModel")
+    conditions = [{it["type"]: it["status"] for it in obj.get("status", {}).get("conditions", ())} for obj in found]
+    return sum(it.get("Ready") == "True" and "Reconciling" not in it for it in conditions)
+
+
+def test_quiet(installation: Installation, operator: Operator, log: AuditLog) -> None:
+    """While nothing changes nothing is written but the Lease, with a hundred models."""
+    mark = log.mark()
+    leases = QUIET_SECONDS // 4
+
+    def renewals() -> int:
+        return sum(call.resource == "leases" for call in calls(log, installation, mark))
+
+    # The Lease is the clock: one renewal each four seconds.
+    wait_for(lambda: renewals() >= leases, "renewals", 4 * QUIET_SECONDS)
+    others = [call.raw["requestURI"] for call in calls(log, installation, mark) if call.resource != "leases"]
+    assert not [uri for uri in others if "watch=true" not in uri], others
+
+
+def test_restart(installation: Installation, operator: Operator, log: AuditLog) -> None:
+    """A restart with a hundred models writes nothing but the Lease, and reads lists and watches only."""
+    mark = log.mark()
+    operator.terminate()
+    again = installation.start().wait("leader")
+    before = again.metric("pantala_reconciles_total")
+    wait_for(lambda: again.metric('pantala_reconciles_total{result="done"}') > MODELS, "every model looked at", 60)
+    wait_for(lambda: again.metric("pantala_queue_depth") == 0, "queue empty", 60)
+    assert before >= 0
+    assert writes(log, installation, mark) == Counter()
+
+
+def test_reads_are_lists_and_watches(installation: Installation, operator: Operator, log: AuditLog) -> None:
+    """In all of this no single object was read but the Lease, nothing was forbidden, and no Secret was touched."""
+    found = calls(log, installation)
+    # kopf asks which kinds there are: /apis and its like are no objects.
+    objects = [call for call in found if call.resource != "leases" and not call.resource.startswith("/")]
+    single = [call.raw["requestURI"] for call in objects if call.verb not in {"list", "watch", *WRITES}]
+    assert not single, single
+    assert not [call.raw["requestURI"] for call in found if call.forbidden]
+    assert not [call for call in found if call.resource.startswith("secrets")]
