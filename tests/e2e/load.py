@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from tests.cluster.process import wait_for
 
-_PAUSE = 0.02
+_PAUSE = 0.04
 """Seconds between two requests of one client: the load is to be steady, not to fill the machine."""
 _TIMEOUT = 10.0
 
