@@ -17,8 +17,9 @@ def _say(name: str, *arguments: str) -> tuple[int, str]:
 @pytest.mark.mesh
 def test_istiod_answers() -> None:
     """Istiod says its version, without which proxies take it for another release, and knows the flags of a plain start."""
-    code, text = _say("istiod", "version", "--short", "--remote=false")
-    assert (code, text.split()[-1]) == (0, "1.31.0"), text
+    code, text = _say("istiod", "version", "--short")
+    assert code == 0, text
+    assert "client version: 1.31.0\n" in text
     code, text = _say("istiod", "discovery", "--help")
     assert code == 0
     assert "--kubeconfig" in text
