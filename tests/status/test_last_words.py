@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pantala.status.diagnosis import diagnose
+from pantala.status.diagnosis import diagnose, present
 from pantala.status.reasons import Reason
 
 TRITON = (
@@ -92,3 +92,32 @@ def test_a_missing_claim_is_not_a_lack_of_room() -> None:
     assert problem is not None
     assert problem.reason is Reason.UNSCHEDULABLE
     assert "Create the PersistentVolumeClaim" in problem.message
+
+
+def labelled(name: str, template: str, created: str) -> dict[str, Any]:
+    """A pod of a template."""
+    return {"metadata": {"name": name, "labels": {"pod-template-hash": template}, "creationTimestamp": created}}
+
+
+OLD, NEW = labelled("old", "a", "2026-01-01T00:00:00Z"), labelled("new", "b", "2026-01-01T00:01:00Z")
+
+
+@pytest.mark.parametrize(
+    ("status", "pods", "names"),
+    [
+        ({}, [OLD], ["old"]),
+        ({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}, [OLD], None),
+        ({"observedGeneration": 2, "replicas": 1}, [OLD], []),
+        ({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1}, [OLD, NEW], ["new"]),
+        ({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1}, [NEW], ["new"]),
+        # All pods failed and count no more; they are of the present template.
+        ({"observedGeneration": 2}, [NEW], ["new"]),
+    ],
+)
+def test_pods_of_a_former_template_do_not_speak(
+    status: dict[str, Any], pods: list[Any], names: list[str] | None
+) -> None:
+    """After a change the model is not called stalled by the pods that the change is to replace."""
+    deployment = {"metadata": {"name": "add-v1", "generation": 2}, "status": status}
+    found = present(deployment, pods)
+    assert names == (None if found is None else [pod["metadata"]["name"] for pod in found])

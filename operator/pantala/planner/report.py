@@ -19,7 +19,7 @@ from pantala.planner.plan import Plan
 from pantala.planner.verdicts import Version, verdicts
 from pantala.status import conditions, transitions
 from pantala.status.conditions import Condition
-from pantala.status.diagnosis import diagnose
+from pantala.status.diagnosis import diagnose, present
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
 from pantala.status.transitions import Notice
@@ -105,7 +105,8 @@ def _version(model: InferenceModel, seen: Observed, plan: Plan, name: str, befor
         # Pods of two templates are there at a time: one without a node is the additional one of the update.
         status = live.get("status", {}) if live else {}
         updating = ready > 0 and status.get("updatedReplicas", 0) < status.get("replicas", 0)
-        problem = diagnose(live, pods, updating=updating)
+        telling = present(live, pods)
+        problem = None if telling is None else diagnose(live, telling, updating=updating)
     told = account.newest(pods)
     # Latched: a pod that is gone takes nothing away from what is known of the weights.
     fetch = told.status if told is not None else before.get("fetch")

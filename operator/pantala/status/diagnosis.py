@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pantala.errors import FetchFailure
@@ -59,6 +59,29 @@ def diagnose(deployment: Manifest | None, pods: Iterable[Manifest], *, updating:
     if problems:
         return problems[0]
     return _of_deployment(deployment) if deployment is not None else None
+
+
+def present(deployment: Manifest | None, pods: Sequence[Manifest]) -> Sequence[Manifest] | None:
+    """The pods that say something about the present template: what befell those before it has perhaps just been mended.
+
+    Returns:
+        None if not even the Deployment's own conditions are about the present template yet.
+    """
+    status = deployment.get("status", {}) if deployment is not None else {}
+    observed = status.get("observedGeneration", 0)
+    if deployment is None or not observed:
+        return pods  # there was no template before
+    if observed < deployment["metadata"].get("generation", 0):
+        return None
+    if status.get("replicas", 0) and not status.get("updatedReplicas", 0):
+        return ()
+    latest = max(pods, key=_newest, default=None)
+    return [pod for pod in pods if latest is not None and _template(pod) == _template(latest)]
+
+
+def _template(pod: Manifest) -> str | None:
+    found: str | None = pod["metadata"].get("labels", {}).get("pod-template-hash")
+    return found
 
 
 def _newest(pod: Manifest) -> str:
