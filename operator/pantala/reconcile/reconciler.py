@@ -90,7 +90,9 @@ class Reconciler:
         except ApiError as error:
             if error.status in {404, 422}:
                 # Deleted, or deleted and made again: the watch will say so, and the next pass is about the new one.
-                log.info("status of %s/%s was not written: %s", *key, error)
+                # A status that the CRD's schema refuses is a defect, or an older CRD than the operator's.
+                level = logging.ERROR if "is invalid" in error.message else logging.INFO
+                log.log(level, "status of %s/%s was not written: %s", *key, error)
                 return None
             raise
         self._cache.written(MODEL, answer)
