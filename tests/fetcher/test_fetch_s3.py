@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from tests.cluster.addons.s3 import S3Server
-from tests.fetcher.tools import MIB, Proxy, fetch, overwrite, remove, tree
+from tests.fetcher.tools import MIB, Proxy, fetch, tree
 
 FILES = {
     "config.json": b"{}",
@@ -83,8 +83,8 @@ def test_a_new_object_under_the_same_key_replaces_the_old_one(s3: S3Server, buck
     put(s3, bucket, "m", {"a": b"1", "b": b"2"})
     args = (f"s3://{bucket}/m", "--endpoint", s3.endpoint)
     first = fetch(to, *args)
-    overwrite(s3, bucket, "m/a", b"new")
-    remove(s3, bucket, "m/b")
+    s3.put(bucket, "m/a", b"new")
+    s3.delete(bucket, "m/b")
     second = fetch(to, *args)
     assert tree(to) == {"a": b"new"}
     assert first.message["fingerprint"] != second.message["fingerprint"]

@@ -48,13 +48,13 @@ CASES = {
     ),
     "a repository with an ensemble": (
         Layout.TRITON,
-        listing("pre/config.pbtxt", "pre/1/model.py", "all/config.pbtxt"),
+        listing("pre/config.pbtxt", "pre/1/model.py", "net/config.pbtxt"),
         {
             "pre/config.pbtxt": "pre/config.pbtxt",
             "pre/1/model.py": "pre/1/model.py",
-            "all/config.pbtxt": "all/config.pbtxt",
+            "net/config.pbtxt": "net/config.pbtxt",
         },
-        ("all/1",),
+        ("net/1",),
     ),
 }
 
@@ -73,6 +73,14 @@ def test_places(case: str) -> None:
         (Layout.TORCHSERVE, listing("a.mar", "b.mar"), "net", "2 archives"),
         (Layout.TORCHSERVE, listing("model.pt"), "net", "no .mar archive"),
         (Layout.TRITON, listing("readme", "docs/x"), "net", "no Triton model"),
+        (
+            Layout.TRITON,
+            listing("docs/x", "pre/config.pbtxt", "all/1/model.py"),
+            "net",
+            "without the folder net; set modelName to one of the folders found: all, pre$",
+        ),
+        (Layout.TRITON, listing("docs/x", "net/x", "pre/1/x"), "net", "one of the folders found: pre$"),
+        (Layout.TRITON, listing(*(f"m{n}/1/x" for n in range(300))), "net", "m0, m1, .* and 292 more$"),
         (Layout.TRITON, listing("1/model"), None, "cannot be a file name"),
         (Layout.TRITON, listing("1/model"), "../net", "cannot be a file name"),
     ],
@@ -128,6 +136,39 @@ def test_an_overlay_is_used_only_where_the_store_has_nothing(
     assert fetch(to, f"s3://{bucket}/own", *args).code == 0
     assert tree(to) == {"net/config.pbtxt": b'name: "net" # user\n'}
     assert (to / "net/1").is_dir()
+
+
+def test_the_message_tells_where_the_configuration_came_from(
+    s3: S3Server, bucket: str, to: Path, tmp_path: Path
+) -> None:
+    """`store` or `overlay`, also when a restarted container finds everything there; nothing where there is none."""
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    (overlay / "config.pbtxt").write_text('name: "net"\n')
+    s3.put(bucket, "bare/1/model.onnx", b"onnx")
+    s3.put(bucket, "own/config.pbtxt", b'name: "old"\n')
+    s3.put(bucket, "several/net/config.pbtxt", b'name: "net"\n')
+    s3.put(bucket, "several/pre/1/model.py", b"python")
+    s3.put(bucket, "bare-several/net/1/model.onnx", b"onnx")
+    args = ("--endpoint", s3.endpoint, "--layout", "triton", "--model-name", "net")
+    for folder, source in (("bare", "overlay"), ("own", "store"), ("several", "store"), ("bare-several", "overlay")):
+        target = to.with_name(folder)
+        first = fetch(target, f"s3://{bucket}/{folder}", *args, "--overlay", str(overlay))
+        second = fetch(target, f"s3://{bucket}/{folder}", *args, "--overlay", str(overlay))
+        assert (first.code, first.message["config"], second.message["config"]) == (0, source, source), first.log
+        assert (target / "net/config.pbtxt").read_bytes() == b'name: "net"\n'
+        assert not (target / "pre/config.pbtxt").exists()
+    assert "config" not in fetch(to, f"s3://{bucket}/bare", *args).message
+
+
+def test_a_repository_without_the_model_is_refused(s3: S3Server, bucket: str, to: Path) -> None:
+    """Triton would start and never have the model; the message tells what the names are."""
+    s3.put(bucket, "m/pre/1/model.py", b"python")
+    s3.put(bucket, "m/all/config.pbtxt", b'name: "all"')
+    result = fetch(to, f"s3://{bucket}/m", "--endpoint", s3.endpoint, "--layout", "triton", "--model-name", "net")
+    assert (result.code, result.message["reason"]) == (15, "Invalid")
+    assert result.message["message"].endswith("; set modelName to one of the folders found: all, pre")
+    assert tree(to) == {}
 
 
 def test_one_archive_becomes_the_models(s3: S3Server, bucket: str, to: Path) -> None:

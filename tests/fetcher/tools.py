@@ -15,9 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.cluster.addons.s3 import S3Server
-from tests.cluster.addons.service import http as request
-
 MIB = 1024 * 1024
 SECRET = "s3cr3t/with+odd=chars-0123456789"
 KEY_ID = "AKIATESTSOFFETCHER01"
@@ -218,21 +215,3 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true"
         threading.Event().wait(0.01)
-
-
-def overwrite(s3: S3Server, bucket: str, key: str, content: bytes) -> None:
-    """Replace an object in one step."""
-    answer = request("PUT", f"{s3.endpoint}/{bucket}/{key}", content, _signed(s3))
-    assert answer[0] == 200, answer
-
-
-def remove(s3: S3Server, bucket: str, key: str) -> None:
-    """Remove an object."""
-    answer = request("DELETE", f"{s3.endpoint}/{bucket}/{key}", None, _signed(s3))
-    assert answer[0] == 204, answer
-
-
-def _signed(s3: S3Server) -> dict[str, str]:
-    # what exists may be changed by its owner only, who is known by the key's name (moto checks no signature)
-    scope = f"{s3.access_key}/20260101/{s3.region}/s3/aws4_request"
-    return {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}", "Content-Type": "application/octet-stream"}

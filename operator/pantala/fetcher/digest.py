@@ -11,7 +11,9 @@ from pantala.fetcher.listing import Listing, RemoteFile, list_model, stat
 from pantala.fetcher.ranges import knows_ranges, read_range, stream
 from pantala.fetcher.retry import Retry
 from pantala.fetcher.stores import Store
-from pantala.fetcher.transfer import WORKERS
+
+_AHEAD = 4
+"""Chunks that are asked for before their turn; twice as many are in memory while opendal hands them over."""
 
 
 async def digest_of(
@@ -53,12 +55,12 @@ async def _hash(store: Store, retry: Retry, file: RemoteFile, on_bytes: Callable
 
 
 async def _ahead(store: Store, retry: Retry, file: RemoteFile, keep: Callable[[int, bytes], Awaitable[None]]) -> None:
-    """Read a file in order, with as many requests under way as a fetch has."""
+    """Read a file in order, a few requests ahead."""
     offsets = list(range(0, file.size, CHUNK))
     ahead: list[asyncio.Task[bytes]] = []
     try:
         for index in range(len(offsets)):
-            while len(ahead) < WORKERS and index + len(ahead) < len(offsets):
+            while len(ahead) < _AHEAD and index + len(ahead) < len(offsets):
                 offset = offsets[index + len(ahead)]
                 length = min(CHUNK, file.size - offset)
                 ahead.append(asyncio.create_task(read_range(store, retry, file, offset, length)))

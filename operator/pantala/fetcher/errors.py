@@ -2,20 +2,20 @@
 
 opendal's exceptions carry no fields: kind, whether a retry may help, and the store's own code are in the text
 (`NotFound (permanent) at read => S3Error { code: "NoSuchKey", ...`, opendal 0.47). Only those three are taken from it,
-never the text as a whole: it holds URLs and response headers.
+never the text as a whole: it holds URLs and response headers. What a blocking file raises is an OSError with the same
+text (and no errno), so the kind is read from the text and not from the type.
 """
 
 import errno
 import re
-
-from opendal import exceptions
 
 from pantala.errors import FetchFailure
 
 _HEAD = re.compile(r"^(\w+) \((\w+)\)")
 _STORE_CODE = re.compile(r'code: "(\w+)"')
 _STATUS = re.compile(r"status: (\d{3})")
-_SOURCE = re.compile(r"Source:\n\s+(.*)")
+_SOURCE = re.compile(r"(?:Source:\n\s+|, source: )(.*)")
+_URL = re.compile(r" for url \(.*\)")
 _DENIED_CODES = {
     "AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired",
     "RequestTimeTooSkewed", "AllAccessDisabled", "AuthorizationHeaderMalformed", "InvalidSecurity", "NotSignedUp",
@@ -51,19 +51,20 @@ def classify(error: Exception, subject: str) -> FetchError | Transient:
     text = str(error)
     code = _first(_STORE_CODE, text)
     status = _first(_STATUS, text)
-    if isinstance(error, exceptions.ConditionNotMatch):
+    kind = _first(_HEAD, text) or type(error).__name__
+    if kind == "ConditionNotMatch":
         return changed(subject)
     if code == "NoSuchBucket":
         message = f"bucket of {subject} does not exist; create it, or correct the uri or storage.endpoint"
         return FetchError(FetchFailure.NOT_FOUND, message)
-    if isinstance(error, exceptions.NotFound):
+    if kind == "NotFound":
         message = f"{subject} does not exist; upload it, or correct the uri"
         return FetchError(FetchFailure.NOT_FOUND, message)
-    if isinstance(error, exceptions.PermissionDenied) or code in _DENIED_CODES or status in ("401", "407"):
+    if kind == "PermissionDenied" or code in _DENIED_CODES or status in ("401", "407"):
         detail = f" ({code})" if code else f" (HTTP {status})" if status else ""
         message = f"{subject}: the store denied access{detail}; check the keys in the Secret of storage.secretRef and their rights"
         return FetchError(FetchFailure.DENIED, message)
-    return _by_words(text, subject) or _other(error, text, subject, code, status)
+    return _by_words(text, subject) or _other(kind, text, subject, code, status)
 
 
 def changed(subject: str) -> FetchError:
@@ -101,16 +102,16 @@ def _by_words(text: str, subject: str) -> FetchError | None:
     return None
 
 
-def _other(error: Exception, text: str, subject: str, code: str | None, status: str | None) -> FetchError | Transient:
-    if _SHORT_READ in text or isinstance(error, exceptions.RangeNotSatisfied):
+def _other(kind: str, text: str, subject: str, code: str | None, status: str | None) -> FetchError | Transient:
+    if _SHORT_READ in text or kind == "RangeNotSatisfied":
         return ShortRead("the answer was longer or shorter than asked for")
     head = _HEAD.match(text)
     temporary = head is None or head[2] != "permanent"
-    source = (_first(_SOURCE, text) or "").rsplit(": ", 1)[-1]
-    what = code or (f"HTTP {status}" if status else source or (head[1] if head else type(error).__name__))
-    if temporary or isinstance(error, exceptions.RateLimited) or (status or "").startswith("5"):
+    source = _URL.sub("", _first(_SOURCE, text) or "").rsplit(": ", 1)[-1]
+    what = code or (f"HTTP {status}" if status else source or kind)
+    if temporary or kind == "RateLimited" or (status or "").startswith("5"):
         return Transient(what)
-    if head is not None and head[1] == "Unexpected" and status is None:
+    if kind == "Unexpected" and status is None:
         return Transient(what)  # a broken connection or body; opendal is not sure, and neither are we
     message = f"{subject}: the store answered {what}; check uri, storage.endpoint and storage.region"
     return FetchError(FetchFailure.INVALID, message)

@@ -1,7 +1,10 @@
 """One file on its way: which chunks are on disk, how far it is hashed."""
 
+import errno
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -9,7 +12,9 @@ from threading import Lock
 from pantala.fetcher.listing import RemoteFile
 
 CHUNK = 8 * 1024 * 1024
-"""Bytes of one range request."""
+"""Bytes that are noted in the journal at once; what is read again after a kill, at most, for each request."""
+PIECE = 512 * 1024
+"""Bytes of a buffer: what is read, written or hashed at once, so that it is still in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Fetched:
 
 @dataclass
 class Job:
-    """State of one file; only `write` and `hash_from_disk` run outside the event loop."""
+    """State of one file, which only the event loop changes; `opened`, `write` and `hash_from_disk` run in threads."""
 
     file: RemoteFile
     name: str
@@ -41,7 +46,7 @@ class Job:
     """Whether it comes in one request, because the server knows no ranges."""
     result: Fetched | None = None
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
-    _descriptor: int = -1
+    _made: bool = False
     _lock: Lock = field(default_factory=Lock)
 
     @property
@@ -59,31 +64,54 @@ class Job:
         offset = index * CHUNK
         return offset, min(CHUNK, self.file.size - offset)
 
-    def open(self) -> int:
-        """Open the file once, at its full size, and give its descriptor."""
+    def runs(self, longest: int) -> Iterator[tuple[int, int]]:
+        """What is missing, as (first, behind the last) of at most `longest` neighbouring chunks."""
+        first = 0
+        for index in range(self.chunks + 1):
+            if index < self.chunks and index not in self.done:
+                if index - first == longest:
+                    yield first, index
+                    first = index
+                continue
+            if first < index:
+                yield first, index
+            first = index + 1
+
+    @contextmanager
+    def opened(self) -> Iterator[int]:
+        """Open the file, which has its full size from the first time on.
+
+        Everybody has a descriptor of his own: a thread that was told to stop may still be about to write, and must not
+        find another file under the number.
+        """
         with self._lock:
-            if self._descriptor < 0:
+            if not self._made:
                 self.target.parent.mkdir(parents=True, exist_ok=True)
-                self._descriptor = os.open(self.target, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-                os.ftruncate(self._descriptor, self.file.size)
-            return self._descriptor
+            descriptor = os.open(self.target, os.O_RDWR | os.O_NOFOLLOW | (0 if self._made else os.O_CREAT), 0o644)
+            if not self._made:
+                os.ftruncate(descriptor, self.file.size)
+                self._made = True
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
-                self._descriptor = -1
-
-    def write(self, index: int, data: bytes) -> None:
-        """Write a chunk."""
-        descriptor = self.open()
-        view, offset = memoryview(data), index * CHUNK
+    @staticmethod
+    def write(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+        """Write all of the data."""
+        view = memoryview(data)
         while view:
             written = os.pwrite(descriptor, view, offset)
             view, offset = view[written:], offset + written
 
     def hash_from_disk(self, index: int) -> None:
-        """Hash a chunk that was written out of turn."""
-        offset, length = self.span(index)
-        self.digest.update(os.pread(self.open(), length, offset))
+        """Hash the next chunk."""
+        offset, missing = self.span(index)
+        buffer = memoryview(bytearray(min(PIECE, missing)))
+        with self.opened() as descriptor:
+            while missing:
+                number = os.preadv(descriptor, [buffer[: min(len(buffer), missing)]], offset)
+                if number == 0:
+                    raise OSError(errno.EIO, "the file was cut by somebody else")
+                self.digest.update(buffer[:number])
+                offset, missing = offset + number, missing - number

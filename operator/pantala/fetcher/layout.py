@@ -19,6 +19,8 @@ from pantala.fetcher.listing import Listing
 CONFIG = "config.pbtxt"
 """Triton's configuration of one model."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
+_NAMED = 8
+"""Folders that a message names; it has 1 KiB."""
 _VERSION = re.compile(r"[0-9]+")
 
 
@@ -39,7 +41,9 @@ class Arrangement:
     folders: tuple[str, ...] = ()
     """Folders to make."""
     config: str | None = None
-    """The `config.pbtxt` whose name must become the model's, or that the overlay may provide."""
+    """The model's `config.pbtxt`, which the overlay may provide."""
+    renames: bool = True
+    """Whether the `name` in the store's `config.pbtxt` must become the model's."""
 
 
 def arrange(layout: Layout, listing: Listing, name: str | None, shown: str) -> Arrangement:
@@ -87,22 +91,34 @@ def _triton(listing: Listing, paths: list[str], name: str, shown: str) -> Arrang
         if not _versions(everything):
             folders.append(f"{name}/1")
         return Arrangement({path: f"{name}/{path}" for path in paths}, tuple(folders), f"{name}/{CONFIG}")
-    models = sorted({path.split("/", 1)[0] for path in everything if "/" in path})
+    return _repository(listing, everything, name, shown)
+
+
+def _repository(listing: Listing, everything: list[str], name: str, shown: str) -> Arrangement:
     folders = list(listing.folders)
-    found = False
-    for model in models:
-        inside = [path.removeprefix(f"{model}/") for path in everything if path.startswith(f"{model}/")]
+    models = []
+    for folder in sorted({path.split("/", 1)[0] for path in everything if "/" in path}):
+        inside = [path.removeprefix(f"{folder}/") for path in everything if path.startswith(f"{folder}/")]
         if _is_model(inside):
-            found = True
+            models.append(folder)
             if not _versions(inside):
-                folders.append(f"{model}/1")
-    if not found:
+                folders.append(f"{folder}/1")
+    if not models:
         message = (
             f"{shown} is no Triton model: neither {CONFIG} nor a version folder (1/) at its top or one level below;"
             " correct the uri, or arrange the files"
         )
         raise FetchError(FetchFailure.INVALID, message)
-    return Arrangement({path: path for path in paths}, tuple(folders))
+    if name not in models:
+        rest = f" and {len(models) - _NAMED} more" if len(models) > _NAMED else ""
+        found = ", ".join(models[:_NAMED]) + rest
+        message = (
+            f"{shown} is a repository without the folder {name}; set modelName to one of the folders found: {found}"
+        )
+        raise FetchError(FetchFailure.INVALID, message)
+    return Arrangement(
+        {file.path: file.path for file in listing.files}, tuple(folders), f"{name}/{CONFIG}", renames=False
+    )
 
 
 def _is_model(paths: list[str]) -> bool:

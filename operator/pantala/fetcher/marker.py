@@ -36,6 +36,8 @@ class Marker:
     """Folders that must exist."""
     boot: str
     """The boot that wrote it."""
+    config: str | None = None
+    """Where the model's `config.pbtxt` came from; None if it has none, or needs none."""
     placed: bool = False
     """Whether everything is in its final place."""
 

@@ -7,6 +7,7 @@ marker that is not `placed`; the next one moves the rest.
 import fcntl
 import os
 import shutil
+from enum import StrEnum
 from pathlib import Path
 
 from pantala.errors import FetchFailure
@@ -18,6 +19,13 @@ from pantala.fetcher.pbtxt import rename
 STATE = ".pantala"
 """Folder in the target that holds what is ours alone: the lock, markers, unfinished files."""
 _MARKER = "marker.json"
+
+
+class ConfigSource(StrEnum):
+    """Where the `config.pbtxt` of a Triton model came from."""
+
+    STORE = "store"
+    OVERLAY = "overlay"
 
 
 class Workplace:
@@ -75,20 +83,25 @@ class Workplace:
         """Make sure that no later run takes unfinished files for good."""
         self.journal.unlink(missing_ok=True)
 
-    def adjust(self, arrangement: Arrangement, name: str | None, overlay: Path | None) -> dict[Path, str | None]:
+    def adjust(
+        self, arrangement: Arrangement, name: str | None, overlay: Path | None
+    ) -> tuple[dict[Path, str | None], ConfigSource | None]:
         """Make folders, give the configuration its name, add the overlay's one where the store has none.
 
         Returns:
-            The files that were changed or added, with their sha256.
+            The files that were changed or added, with their sha256, and where the configuration came from.
         """
         for folder in arrangement.folders:
             (self.out / folder).mkdir(parents=True, exist_ok=True)
         if arrangement.config is None or name is None:
-            return {}
+            return {}, None
         target = self.out / arrangement.config
         source = target if target.is_file() else overlay / target.name if overlay else None
         if source is None or not source.is_file():
-            return {}
+            return {}, None
+        origin = ConfigSource.STORE if source == target else ConfigSource.OVERLAY
+        if origin is ConfigSource.STORE and not arrangement.renames:
+            return {}, origin
         try:
             text = source.read_text(encoding="utf-8")
         except UnicodeDecodeError:
@@ -96,8 +109,8 @@ class Workplace:
         renamed = rename(text, name)
         if source != target or renamed != text:
             target.write_text(renamed, encoding="utf-8")
-            return {target: markers.hash_file(target)}
-        return {}
+            return {target: markers.hash_file(target)}, origin
+        return {}, origin
 
     def refuse_foreign(self, names: set[str]) -> None:
         """Refuse to replace what no fetcher has put there."""

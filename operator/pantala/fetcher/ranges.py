@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pantala.errors import FetchFailure
-from pantala.fetcher.errors import FetchError, ShortRead, changed, classify
+from pantala.fetcher.errors import FetchError, ShortRead, Transient, changed, classify
 from pantala.fetcher.job import CHUNK
 from pantala.fetcher.listing import RemoteFile, stat
 from pantala.fetcher.retry import Retry
@@ -23,7 +23,7 @@ async def knows_ranges(store: Store, retry: Retry, file: RemoteFile) -> bool:
             reader = await store.operator.open(file.key, "rb", offset=file.size - 1, size=1)
             return len(await reader.read(2)) == 1
         except Exception as error:  # noqa: BLE001 - opendal's exceptions share no base class
-            raise await _explain(error, store, retry, file) from None
+            raise await explain(error, store, retry, file) from None
 
     return store.lists or await retry.call(store.subject(file.key), attempt)
 
@@ -46,7 +46,7 @@ async def read_range(store: Store, retry: Retry, file: RemoteFile, offset: int, 
         try:
             data: bytes = await store.operator.read(file.key, offset=offset, size=length, if_match=file.if_match)
         except Exception as error:  # noqa: BLE001 - opendal's exceptions share no base class
-            raise await _explain(error, store, retry, file) from None
+            raise await explain(error, store, retry, file) from None
         if len(data) != length:
             raise ShortRead("the answer was longer or shorter than asked for")
         return data
@@ -77,7 +77,7 @@ async def stream(store: Store, retry: Retry, file: RemoteFile, keep: Callable[[i
         except (FetchError, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - opendal's exceptions share no base class
-            raise await _explain(error, store, retry, file) from None
+            raise await explain(error, store, retry, file) from None
 
     await retry.call(store.subject(file.key), attempt)
 
@@ -93,8 +93,15 @@ async def _exactly(reader: Any, length: int) -> bytes:
     return b"".join(parts)
 
 
-async def _explain(error: Exception, store: Store, retry: Retry, file: RemoteFile) -> Exception:
-    """Tell an object that was replaced from a connection that broke."""
+async def explain(error: Exception, store: Store, retry: Retry, file: RemoteFile) -> FetchError | Transient:
+    """Tell an object that was replaced from a connection that broke.
+
+    Args:
+        error: what the reader raised.
+        store: where it was read.
+        retry: how long to try to ask what is there now.
+        file: what was listed.
+    """
     subject = store.subject(file.key)
     verdict = error if isinstance(error, ShortRead) else classify(error, subject)
     if isinstance(verdict, FetchError) and verdict.failure is FetchFailure.NOT_FOUND:

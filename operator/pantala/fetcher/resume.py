@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from pantala.fetcher.listing import RemoteFile
 
@@ -63,14 +64,20 @@ class Journal:
         beside.write_text("\n".join(lines), encoding="ascii")
         beside.replace(path)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._lock = Lock()
 
     def add(self, name: str, index: int) -> None:
         """Note a chunk that was written; callable from any thread."""
-        os.write(self._descriptor, f"{name} {index}\n".encode())
+        with self._lock:
+            if self._descriptor >= 0:  # a thread that was told to stop may still come here
+                os.write(self._descriptor, f"{name} {index}\n".encode())
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
+        """Close the file; what is added later is dropped."""
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
 
 def _header(boot: str, chunk: int) -> str:

@@ -30,6 +30,15 @@ class Retry:
     retries: int = 0
     _last_success: float = field(default_factory=monotonic)
 
+    def succeeded(self) -> None:
+        """Bytes came: the store is there, so the patience begins anew."""
+        self._last_success = monotonic()
+
+    def again(self, subject: str, cause: str, delay: float) -> None:
+        """Count and tell that a request is sent once more after `delay` seconds."""
+        self.retries += 1
+        self.on_retry(subject, cause, delay)
+
     async def call(self, subject: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """Run `attempt` until it succeeds, fails for good or the budget is spent."""
         started = monotonic()
@@ -47,7 +56,7 @@ class Retry:
                     raise verdict from None  # the text of the cause holds URLs and headers
                 transient = verdict
             else:
-                self._last_success = monotonic()
+                self.succeeded()
                 return result
             quiet = monotonic() - max(started, self._last_success)
             if quiet >= self.seconds:
@@ -56,6 +65,5 @@ class Retry:
             delay = random.uniform(0.5, 1) * min(_LONGEST, _FIRST * 2**number)  # noqa: S311 - jitter
             delay = min(delay, max(0.05, self.seconds - quiet))
             number += 1
-            self.retries += 1
-            self.on_retry(subject, str(transient), delay)
+            self.again(subject, str(transient), delay)
             await asyncio.sleep(delay)

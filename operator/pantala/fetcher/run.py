@@ -62,6 +62,8 @@ class Summary:
     digest: str | None
     """Of the bytes; known only if one was promised."""
     files: int
+    config: str | None = None
+    """Where the `config.pbtxt` of a Triton model came from: `store` or `overlay`."""
 
 
 async def fetch(options: Options, credentials: Credentials, environ: Mapping[str, str], progress: Progress) -> Summary:
@@ -144,7 +146,7 @@ def _unchanged(note: markers.Marker, progress: Progress) -> Summary:
     progress.add_bytes("cache", size)
     progress.add_files(len(note.files))
     progress.phase("done", fingerprint=note.fingerprint, digest=note.digest, unchanged=True)
-    return Summary(note.fingerprint, note.digest, len(note.files))
+    return Summary(note.fingerprint, note.digest, len(note.files), note.config)
 
 
 async def _bring(run: _Run, listing: Listing) -> Summary:
@@ -174,7 +176,7 @@ async def _bring(run: _Run, listing: Listing) -> Summary:
     progress.phase("placing")
     note = await asyncio.to_thread(_place, run, arrangement, fetched, listing, digest)
     progress.phase("done", fingerprint=note.fingerprint, digest=digest, seconds=round(progress.seconds, 3))
-    return Summary(note.fingerprint, digest, len(fetched))
+    return Summary(note.fingerprint, digest, len(fetched), note.config)
 
 
 async def _with_reports(transfer: Transfer, jobs: list[Job], progress: Progress) -> list[Fetched]:
@@ -205,7 +207,7 @@ def _place(
     run: _Run, arrangement: Arrangement, fetched: list[Fetched], listing: Listing, digest: str | None
 ) -> markers.Marker:
     place, options = run.place, run.options
-    changed = place.adjust(arrangement, options.model_name, options.overlay)
+    changed, config = place.adjust(arrangement, options.model_name, options.overlay)
     sums = {done.path: done.sha256 for done in fetched if place.out in done.path.parents} | changed
     note = markers.Marker(
         request=_request(options),
@@ -215,6 +217,7 @@ def _place(
         files={str(path.relative_to(place.out)): markers.describe(path, sha256) for path, sha256 in sums.items()},
         folders=arrangement.folders,
         boot=markers.boot_id(),
+        config=config,
     )
     return place.place(note)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -41,6 +42,11 @@ class Store:
     """Whether `path` is an index file."""
     trusts_if_match: bool = False
     """Whether the store is known to honour If-Match on ranges (a web server may ignore it)."""
+
+    @cached_property
+    def blocking(self) -> opendal.Operator:
+        """The same store for threads, whose files are read into buffers of ours."""
+        return self.operator.to_operator()
 
     def subject(self, path: str) -> str:
         """How a message names an object."""

@@ -26,6 +26,8 @@ def success(summary: Summary, by_source: Mapping[str, int], seconds: float) -> s
     }
     if summary.digest is not None:
         content["digest"] = summary.digest
+    if summary.config is not None:
+        content["config"] = summary.config
     return json.dumps(content, separators=(",", ":"))
 
 

@@ -1,9 +1,12 @@
 """A real S3 server: moto, in a virtual environment of its own in the cache (it needs other versions than Pantala does)."""
 
+import hashlib
+import hmac
 import os
 import subprocess
 import sys
 import urllib.parse
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.cluster.addons.service import Answer, Service, http
@@ -55,13 +58,12 @@ class S3Server(Service):
 
     def create_bucket(self, bucket: str) -> None:
         """Make a bucket; one that exists stays as it is."""
-        self._expect(http("PUT", f"{self.endpoint}/{bucket}"), 200, 409)
+        self._expect(self._send("PUT", f"/{bucket}"), 200, 409)
 
     def put(self, bucket: str, key: str, content: bytes | Path) -> str:
-        """Store an object; return its ETag."""
+        """Store an object, also in place of another one; return its ETag."""
         body = content if isinstance(content, bytes) else content.read_bytes()
-        answer = http("PUT", self._url(bucket, key), body, self._headers)
-        return self._expect(answer, 200)[1]["ETag"]
+        return self._expect(self._send("PUT", _path(bucket, key), body), 200)[1]["ETag"]
 
     def put_folder(self, bucket: str, prefix: str, folder: Path) -> None:
         """Store all files below a folder; like every object store, this one cannot hold an empty folder."""
@@ -70,27 +72,43 @@ class S3Server(Service):
 
     def get(self, bucket: str, key: str) -> bytes:
         """Return an object's content."""
-        return self._expect(http("GET", self._url(bucket, key), headers=self._headers), 200)[2]
+        return self._expect(self._send("GET", _path(bucket, key)), 200)[2]
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object, whether it exists or not."""
-        self._expect(http("DELETE", self._url(bucket, key), headers=self._headers), 204)
+        self._expect(self._send("DELETE", _path(bucket, key)), 204)
 
     def deny_all(self, *, denied: bool = True) -> None:
         """Refuse every request with 403 as S3 does (InvalidAccessKeyId), because no key is known; or accept all again."""
         body = b"0" if denied else b"inf"
         self._expect(http("POST", f"{self.endpoint}/moto-api/reset-auth", body, {"Content-Type": "text/plain"}), 200)
 
-    @property
-    def _headers(self) -> dict[str, str]:
-        # moto asks who somebody is (objects are private) and believes it: the signature is checked from `deny_all` on
-        authorization = f"AWS4-HMAC-SHA256 Credential={self.access_key}/20260101/{self.region}/s3/aws4_request"
-        return {"Authorization": authorization, "Content-Type": "application/octet-stream"}
+    def _send(self, method: str, path: str, body: bytes | None = None) -> Answer:
+        """Send a signed request: objects are private, and only their owner may replace or remove them."""
+        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        signed = {"host": f"127.0.0.1:{self.port}", "x-amz-content-sha256": "UNSIGNED-PAYLOAD", "x-amz-date": now}
+        headers = {name: value for name, value in signed.items() if name != "host"}  # urllib sends that by itself
+        headers["Authorization"] = self._authorization(method, path, signed, now)
+        return http(method, self.endpoint + path, body, headers | {"Content-Type": "application/octet-stream"})
 
-    def _url(self, bucket: str, key: str) -> str:
-        return f"{self.endpoint}/{bucket}/{urllib.parse.quote(key)}"
+    def _authorization(self, method: str, path: str, signed: dict[str, str], now: str) -> str:
+        """Sign as the S3 API Reference says, "Authenticating Requests: Using the Authorization Header (SigV4)"."""
+        names = ";".join(signed)
+        lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
+        request = f"{method}\n{path}\n\n{lines}\n{names}\nUNSIGNED-PAYLOAD"
+        scope = f"{now[:8]}/{self.region}/s3/aws4_request"
+        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+        key = f"AWS4{self.secret_key}".encode()
+        for part in (*scope.split("/"), text):
+            key = hmac.digest(key, part.encode(), "sha256")
+        credential = f"{self.access_key}/{scope}"
+        return f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={key.hex()}"
 
     def _expect(self, answer: Answer, *statuses: int) -> Answer:
         if answer[0] not in statuses:
             raise AssertionError(f"S3 answered {answer[0]}: {answer[2][:500]!r}")
         return answer
+
+
+def _path(bucket: str, key: str) -> str:
+    return f"/{bucket}/{urllib.parse.quote(key)}"
