@@ -79,7 +79,8 @@ class Seen:
     @cached_property
     def triton(self) -> dict[str, Any]:
         """What Triton says of the model's configuration and of its log; empty under the name that it does not have."""
-        url = self.space.url(self.name)
+        # this very pod: for a second the NodePort may still lead to the one before it
+        url = f"http://{self.pod['status']['podIP']}:8000"
         found = {
             name: json.loads(http("GET", f"{url}/v2/models/{name}/config")[2]) for name in (self.name, "other_name")
         }
