@@ -136,6 +136,8 @@ def test_models_answer_while_kubelet_and_containerd_are_dead(served: Space) -> N
         restart(served.cluster, "kubelet", "pgrep -x kubelet")
         victim = served.pods("sum")[0]
         served.kubectl("delete", "pod", victim["metadata"]["name"], "--wait=false")
+        gone = victim["metadata"]["name"]
+        wait_for(lambda: gone not in served.kubectl("get", "pods", "-o", "name"), "the pod is gone", 60, every=0.5)
         served.wait("sum", "two replicas again", lambda found: found.get("replicas") == "2/2", 90)
     assert failures == []
     ask(served, "sum")
