@@ -60,7 +60,9 @@ def up() -> None:
     programs = f"{Path(sys.executable).parent}:{build.ensure(['kubectl'])['kubectl'].parent}"
     setting = [f"export KUBECONFIG={cluster.kubeconfig}", f"export PATH={programs}:$PATH"]
     looking = [f"kubectl -n {SPACE} get imodel", f"pantala -h; pantala status -n {SPACE} add"]
-    show.finished([*setting, *looking, *asks, "make demo-down"])
+    keys = f"export AWS_ACCESS_KEY_ID={S3Server.access_key} AWS_SECRET_ACCESS_KEY={S3Server.secret_key}"
+    tutorial = [f"export STORE={endpoint} NODE={cluster.node_ip}    # for docs/tutorial.md", keys]
+    show.finished([*setting, *looking, *asks, *tutorial, "make demo-down"])
 
 
 def down() -> None:

@@ -21,8 +21,6 @@ CONDITIONS = {
     " missing Secret, a store that denies access, a wrong checksum, a full disk.",
     "Ready": "A request would be answered now. This is the one to wait for:"
     " `kubectl wait --for=condition=Ready imodel/NAME`.",
-    "TrafficReady": "The traffic goes where `spec.traffic` asks it to go.",
-    "MetricsAvailable": "The autoscaler gets the measures that `spec.scaling.metrics` names; present only with metrics.",
     "Reconciling": "The operator is still on its way to what the spec asks for. Present only while true.",
     "Stalled": "The operator cannot get there without a change by somebody. Present only while true.",
 }

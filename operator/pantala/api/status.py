@@ -15,7 +15,7 @@ class Condition(Block):
     """One statement about the model, in the form that all Kubernetes tools read."""
 
     type: Annotated[str, Field(max_length=64)]
-    """Which statement: Accepted, Distributed, Ready, TrafficReady, MetricsAvailable, RolloutHealthy, Reconciling, Stalled."""
+    """Which statement: Accepted, Distributed, Ready, Reconciling, Stalled."""
     status: Literal["True", "False", "Unknown"]
     """Whether it holds."""
     reason: Annotated[str, Field(max_length=128)]
