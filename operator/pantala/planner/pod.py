@@ -113,7 +113,8 @@ def _fetch(
     route = distribution.route(version)
     args = ["fetch", *access.args, "--to", WEIGHTS["mountPath"], "--layout", server.layout]
     args += ["--model-name", version.model_name, "--metrics-port", str(FETCHER_METRICS_PORT)]
-    args += ["--termination-log", "/dev/termination-log"]
+    # Not longer: the kubelet starts the fetcher again, which goes on where it was, and the model says what is wrong.
+    args += ["--retry-seconds", "20", "--termination-log", "/dev/termination-log"]
     if server.files:
         args += ["--overlay", str(CONFIG["mountPath"])]
     mounts: list[Mapping[str, Any]] = [
