@@ -4,6 +4,8 @@ aiohttp answers ranges and If-Match itself, by sendfile, so that it is faster th
 the origin of the benchmarks (moto copies every object through Python several times); what S3 means is proven against
 moto.
 
+A file of the same path below DIR/.md5 holds a sum (base64) that is told as objects have it that rclone has uploaded.
+
     python tests/fetcher/web.py DIR PORT
 """
 
@@ -40,10 +42,12 @@ async def listing(request: web.Request) -> web.Response:
 
 async def file(request: web.Request) -> web.StreamResponse:
     """One file; aiohttp's etag is of mtime and size, as in the listing."""
-    path = request.app[ROOT] / request.match_info["bucket"] / request.match_info["key"]
+    root, bucket, key = request.app[ROOT], request.match_info["bucket"], request.match_info["key"]
+    path, note = root / bucket / key, root / ".md5" / bucket / key
     if not path.is_file():
         raise web.HTTPNotFound
-    return web.FileResponse(path, chunk_size=1024 * 1024)
+    headers = {"X-Amz-Meta-Md5chksum": note.read_text()} if note.is_file() else None
+    return web.FileResponse(path, chunk_size=1024 * 1024, headers=headers)
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
 Workers take ranges in order from one stream over all files, so a big file and a thousand small ones use the same number
 of requests, and `WORKERS` buffers are in memory (see `pump`). sha256 needs the bytes in order, so they are read back from
-the page cache when their turn comes; that costs a tenth of the hashing itself, which costs half as much as all the rest.
-So it is done only where somebody promised a digest, and the ranges are shorter then.
+the page cache when their turn comes. Both together cost two thirds of what all the rest does, so it is done only where
+somebody promised a digest.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ WORKERS = 8
 """Range requests at a time."""
 _INLINE = 256 * 1024
 """Bytes up to which going to another thread costs more than reading and writing here."""
-_LONGEST = 128
-"""Chunks of one request, if nothing is hashed."""
+_LONGEST = 8
+"""Chunks of one request: so few that all workers end at about the same time, so many that requests cost nothing."""
 _LONGEST_HASHED = 4
-"""Chunks of one request, if they are hashed: at the end at most `WORKERS` times as many wait for their turn."""
+"""The same for what is hashed: at the end at most `WORKERS` times as many wait for their turn."""
 
 
 class Transfer:
