@@ -184,7 +184,12 @@ ROWS: dict[str, Row] = {
         new,
         CREATED[:3],
         rule=Rule(path="/services/", status=403, message="namespace t is being terminated"),
-        raises=ApiError,
+    ),
+    "webhook down": Row(
+        new,
+        [*CREATED, STATUS, EVENT],
+        {"Accepted": "WebhookFailed", "Ready": "WebhookFailed", "Reconciling": "WebhookFailed"},
+        Rule(path="/services/M-v1", status=500, message='failed calling webhook "x": connection refused'),
     ),
     "too many requests": Row(new, CREATED[:3], rule=Rule(path="/configmaps/", status=429), raises=ApiError),
     "internal error": Row(new, CREATED[:3], rule=Rule(path="/services/M-v1", status=500), raises=ApiError),

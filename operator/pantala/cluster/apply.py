@@ -27,7 +27,7 @@ from pantala.status.reasons import Reason
 
 log = logging.getLogger(__name__)
 
-_CONFLICT, _INVALID, _FORBIDDEN = 409, 422, 403
+_CONFLICT, _INVALID, _FORBIDDEN, _SERVER_ERROR = 409, 422, 403, 500
 
 
 class Action(Enum):
@@ -164,6 +164,9 @@ def _refused(ref: Ref, error: ApiError) -> Problem:
         return Problem(
             Reason.FORBIDDEN, f"{ref} cannot be written: {error.message}. Check the operator's Role (charts/pantala)."
         )
+    if error.status == _SERVER_ERROR and "webhook" in error.message:
+        step = "Mend or remove the webhook; it is tried again every 30 seconds."
+        return Problem(Reason.WEBHOOK_FAILED, f"{ref} cannot be written: {error.message}. {step}")
     if error.status in {400, _INVALID}:
         return Problem(Reason.REJECTED, f"{ref} is refused: {error.message}. Change the field that it names.")
     raise error

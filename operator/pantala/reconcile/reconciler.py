@@ -45,6 +45,7 @@ class Reconciler:
         self._settings = settings
         self._now = now
         self._postponed: dict[Key, datetime] = {}
+        self._ending: dict[str, datetime] = {}
 
     async def reconcile(self, key: Key) -> float | None:
         """One pass.
@@ -56,6 +57,20 @@ class Reconciler:
         if seen is None or "deletionTimestamp" in seen.model["metadata"]:
             self._postponed.pop(key, None)  # Garbage collection deletes the children.
             return None
+        left = self._namespace_ends(key.namespace)
+        if left is not None:
+            return left
+        try:
+            return await self._pass(key, seen)
+        except ApiError as error:
+            if not error.namespace_ends:
+                raise
+            # The deletions of the children would wake this model again and again; its own ends it.
+            self._ending[key.namespace] = self._now()
+            return RECHECK_SECONDS
+
+    async def _pass(self, key: Key, seen: Observed) -> float | None:
+        """Plan, write, tell."""
         try:
             model = InferenceModel.read(seen.model)
         except ValidationError as error:
@@ -72,6 +87,17 @@ class Reconciler:
         if seen.stable is not None and after.stable != seen.stable:
             return 0.0  # The traffic has moved: the old version can go, and no event tells of our own write.
         return RECHECK_SECONDS if wait is None and problems else wait
+
+    def _namespace_ends(self, namespace: str) -> float | None:
+        """Seconds to leave a namespace alone because it was being deleted a moment ago; None if it was not."""
+        since = self._ending.get(namespace)
+        if since is None:
+            return None
+        left = RECHECK_SECONDS - (self._now() - since).total_seconds()
+        if left > 0:
+            return left
+        del self._ending[namespace]
+        return None
 
     async def _tell(self, key: Key, seen: Observed, outcome: Report) -> float | None:
         """Patch the status if it changed, then tell the events."""

@@ -27,9 +27,6 @@ async def work(queue: WorkQueue[Key], reconciler: Reconciler) -> None:
         try:
             after = await reconciler.reconcile(key)
         except NETWORK_ERRORS as error:
-            if isinstance(error, ApiError) and error.namespace_ends:
-                queue.done(key)  # The model's own deletion is the next that is heard of it.
-                continue
             metrics.RECONCILES.labels("retry").inc()
             log.warning("%s/%s: tried again soon: %s", *key, error)
             queue.done(key, failed=True, after=error.retry_after if isinstance(error, ApiError) else None)

@@ -35,6 +35,8 @@ class Reason(StrEnum):
     """The API server refuses a child as it would have to be."""
     FORBIDDEN = "Forbidden"
     """The operator lacks a right that it needs in this namespace."""
+    WEBHOOK_FAILED = "WebhookFailed"
+    """An admission webhook of the cluster does not answer."""
     QUOTA_EXCEEDED = "QuotaExceeded"
     """A ResourceQuota of the namespace has no room for the pods."""
     LIMIT_RANGE = "LimitRange"
