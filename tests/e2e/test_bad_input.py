@@ -469,8 +469,10 @@ class Good:
         self.asked = 0
         space.s3.put_folder(BUCKET, "good/triton", models.triton_add(folder, "add"))
         space.s3.put(BUCKET, "good/sum.mar", models.torchserve_sum(folder))
-        space.apply("good-triton", space.spec("triton", "good/triton/"))
-        space.apply("good-torchserve", space.spec("torchserve", "good/sum.mar"))
+        # With a share of the CPU of their own: Triton gives a starved Python stub up as unhealthy.
+        share = {"requests": {"cpu": "400m"}}
+        space.apply("good-triton", space.spec("triton", "good/triton/", resources=share))
+        space.apply("good-torchserve", space.spec("torchserve", "good/sum.mar", resources=share))
         for name in ("good-triton", "good-torchserve"):
             space.wait_ready(name)
         self.since = time.monotonic()
