@@ -37,6 +37,7 @@ tools-keda: setup ## Build KEDA, for the tests of its scalers (about 7 minutes, 
 	@$(BIN)/python -m tests.cluster build keda-adapter keda-operator
 
 tools-p2p: setup ## Build Dragonfly's dfdaemon, for the tests of peer-to-peer (about 8 minutes, once)
+	@tests/cluster/setup.sh tests/cluster/debian-packages-p2p.txt
 	@$(BIN)/python -m tests.cluster build dfdaemon
 
 demo: tools ## Start a real Kubernetes, install Pantala, serve a model with Triton and one with TorchServe

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Install the Debian packages of debian-packages.txt that are missing; without root, say which.
+# Install the Debian packages of a list (default: debian-packages.txt) that are missing; without root, say which.
 set -eu
-list=$(dirname "$0")/debian-packages.txt
+list=${1:-$(dirname "$0")/debian-packages.txt}
 missing=
 for package in $(sed 's/#.*//' "$list"); do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"

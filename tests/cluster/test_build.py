@@ -59,7 +59,7 @@ def test_old_rust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_packages_of_rust_build_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the build of Dragonfly needs besides Rust is named as Debian packages, all at once, and setup installs them."""
     monkeypatch.setenv("PATH", "/nowhere")
-    listed = (Path(build.__file__).parent / "debian-packages.txt").read_text()
+    listed = (Path(build.__file__).parent / "debian-packages-p2p.txt").read_text()
     assert {"g++", "make", "protobuf-compiler"} <= set(cargo.missing_packages())
     assert all(f"\n{package} " in listed for package in cargo.missing_packages())
 
