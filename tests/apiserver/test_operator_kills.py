@@ -23,14 +23,19 @@ def installation(install: Callable[..., Installation]) -> Installation:
     return install()
 
 
+def events(space: Space, name: str) -> list[str]:
+    """Reasons of the Events about a model."""
+    return [
+        it["reason"]
+        for it in space.list("Event")
+        if it["regarding"]["name"] == name and it["regarding"]["kind"] == "InferenceModel"
+    ]
+
+
 def shape(space: Space, name: str) -> Counter[str]:
     """All objects of a model by kind and name, Events by reason; what a second one of anything would change."""
     found = Counter(child.replace(name, "M") for child in space.children(name))
-    found.update(
-        f"Event {it['reason']}"
-        for it in space.list("Event")
-        if it["regarding"]["name"] == name and it["regarding"]["kind"] == "InferenceModel"
-    )
+    found.update(f"Event {reason}" for reason in events(space, name))
     found.update(f"Replicas {it['spec']['replicas']}" for it in space.list("Deployment", model=name))
     return found
 
@@ -91,6 +96,11 @@ def test_killed_at_every_write(installation: Installation, phase: str) -> None:
     begin = len(proxy.requests)
     change(space, f"{phase}-plain")
     space.wait(lambda: is_done(space, f"{phase}-plain"), "without a kill")
+    # The Event is the last that a pass writes, after what makes the model ready.
+    space.wait(lambda: proxy.writes(begin)[-1].target.endswith("events"), "the Event")
+    space.wait(
+        lambda: len(events(space, f"{phase}-plain")) >= sum("events" in it.target for it in proxy.writes(begin)), "told"
+    )
     targets = [request.target.replace(f"/{phase}-plain", "/M") for request in proxy.writes(begin)]
     expected = shape(space, f"{phase}-plain")
     space.delete("InferenceModel", f"{phase}-plain")

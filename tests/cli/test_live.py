@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,11 @@ def test_status_watch(installation: Installation, tmp_path: Path) -> None:
     installation.kubectl("apply", "-f", "-", stdin=model("watched", paused=True))
     command = [PROGRAM, "status", "watched", "-n", NAMESPACE, "--watch", "--kubeconfig"]
     with out.open("wb") as stream:
-        process = subprocess.Popen([*command, str(installation.cluster.kubeconfig)], stdout=stream)
+        process = subprocess.Popen(
+            [*command, str(installation.cluster.kubeconfig)],
+            stdout=stream,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - ignored under some runners
+        )
     try:
         wait_for(lambda: f"{NAMESPACE}/watched" in out.read_text(), "the first state", 30)
         installation.kubectl("patch", "imodel/watched", "--type=merge", '-p={"spec":{"paused":false}}')

@@ -522,7 +522,8 @@ def told(
     space: Space, good: Good, watch: Watch, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, tuple[Story, Future[None]]]]:
     """All stories that this run selects, under way."""
-    selected = [item.callspec.params["name"] for item in request.session.items if hasattr(item, "callspec")]
+    mine = [item for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
+    selected = [item.callspec.params["name"] for item in mine]
     stories = {}
     for name in (name for name in STORIES if name in selected):
         where = space
