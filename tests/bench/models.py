@@ -162,6 +162,30 @@ async def measure(client: Client, watcher: Client, who: str, namespace: str, cou
     return Run(who, count, deployed.last, finished.last, statistics.median(times), p99)
 
 
+async def one_by_one(client: Client, watcher: Client, namespace: str, count: int) -> list[float]:
+    """Milliseconds from the creation of a model to its Deployment, each model alone on an idle operator."""
+    times = []
+    for number in range(count):
+        name, progress = f"s{number:04d}", Progress()
+        watch = asyncio.create_task(
+            follow(
+                watcher,
+                DEPLOYMENT,
+                namespace,
+                lambda obj, name=name: obj["metadata"]["name"].startswith(name),
+                progress,
+                1,
+            )
+        )
+        await asyncio.sleep(0.2)  # the watch is open; a bench may wait where a test may not
+        progress.start = time.perf_counter()
+        await client.create(MODEL, resource(name, namespace))
+        async with asyncio.timeout(60):
+            await watch
+        times.append(progress.last * 1000)
+    return sorted(times)
+
+
 def cpu_seconds(pid: int) -> float:
     """User and system CPU of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()

@@ -5,6 +5,7 @@ KWOK's nodes prove nothing about readiness or traffic; they make a thousand pods
 
 import os
 import secrets
+import statistics
 import subprocess
 import sys
 from collections import Counter
@@ -39,16 +40,16 @@ def scale_cluster(request: pytest.FixtureRequest) -> Iterator[tuple[Cluster, int
 async def test_models(scale_cluster: tuple[Cluster, int]) -> None:
     """All models get ready; the figures are printed, and none of them decides."""
     cluster, count = scale_cluster
-    for namespace in ("floor", "warm", "operator"):
+    for namespace in ("first", "floor", "warm", "operator"):
         cluster.kubectl("create", "namespace", namespace)
     kubeconfig = str(cluster.kubeconfig)
     async with (
         await Client.connect(kubeconfig, user_agent="bench") as client,
         await Client.connect(kubeconfig, user_agent="bench-watch") as watcher,
     ):
-        await models.measure(client, watcher, "floor", "warm", 10)  # the first objects of a fresh cluster are slow
+        await models.measure(client, watcher, "floor", "first", 10)  # the first objects of a fresh cluster are slow
         floor = await models.measure(client, watcher, "floor", "floor", count)
-        for namespace in ("warm", "floor"):  # so that the operator finds nothing but its own work
+        for namespace in ("first", "floor"):  # so that the operator finds nothing but its own work
             cluster.kubectl("delete", "namespace", namespace, "--timeout=600s")
         assert cluster.audit is not None
         log = AuditLog(cluster.audit)
@@ -57,16 +58,17 @@ async def test_models(scale_cluster: tuple[Cluster, int]) -> None:
         with subprocess.Popen([*command, "--log-level", "warning"]) as process:  # noqa: ASYNC220 -- a moment
             try:
                 await models.wait_for_operator(port)
+                alone = await models.one_by_one(client, watcher, "warm", 20)
                 begun, mark = models.cpu_seconds(process.pid), log.mark()
                 run = await models.measure(client, watcher, "operator", "operator", count)
                 run.cpu, run.rss = models.cpu_seconds(process.pid) - begun, models.peak_rss(process.pid)
                 run.calls = Counter(call.verb for call in log.calls(mark, agent=AGENT) if call.resource != "leases")
             finally:
                 process.terminate()
-    show(floor, run)
+    show(floor, run, alone)
 
 
-def show(floor: models.Run, run: models.Run) -> None:
+def show(floor: models.Run, run: models.Run, alone: list[float]) -> None:
     """The figures side by side."""
     table = Table(title=f"{run.count} models (ConfigMap, 2 Services, Deployment each)")
     for column in ("", "bare client", "operator", "ratio"):
@@ -79,6 +81,7 @@ def show(floor: models.Run, run: models.Run) -> None:
     )
     for name, left, right in rows:
         table.add_row(name, f"{left:.1f}", f"{right:.1f}", f"{right / left:.2f}")
+    table.add_row("one model alone, to its Deployment: median, ms", "", f"{statistics.median(alone):.0f}", "")
     table.add_row("operator's CPU, s", "", f"{run.cpu:.1f}", "")
     table.add_row("operator's peak RSS, MB", "", f"{run.rss:.0f}", "")
     for verb, number in sorted(run.calls.items()):
