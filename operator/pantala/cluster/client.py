@@ -1,7 +1,7 @@
 """A client of the API server that speaks raw JSON.
 
 The `kubernetes` package reads the configuration, refreshes credentials and owns the aiohttp session; its typed methods
-are not used, because building and taking apart its model objects costs about six times the CPU of the request itself
+are not used, because building and taking apart its model objects more than doubles the CPU of a request
 (docs/decisions/002-raw-json-client.md, measured by `make bench`).
 """
 
