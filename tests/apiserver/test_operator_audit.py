@@ -1,5 +1,6 @@
 """The second look at the models, past their watch: a dead watch is noticed, a missed deletion is mended."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -37,6 +38,15 @@ async def client(control_plane: Cluster, api: Api) -> AsyncIterator[Client]:
     control_plane.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
+async def listed(client: Client, *, is_there: bool) -> None:
+    """Wait until the API server's cache, which answers the audit, knows of the model or of its end."""
+    async with asyncio.timeout(30):
+        while is_there != any(
+            it["metadata"]["name"] == KEY.name for it in await client.list_metadata(MODEL, NAMESPACE)
+        ):
+            await asyncio.sleep(0.05)
+
+
 async def test_dead_watch(client: Client) -> None:
     """A model that the watch does not deliver makes it count as dead after a minute, and not before."""
     woken: list[Key] = []
@@ -47,6 +57,7 @@ async def test_dead_watch(client: Client) -> None:
     made = await client.create(
         MODEL, {"apiVersion": MODEL.api_version, "kind": MODEL.kind, "metadata": meta, "spec": spec}
     )
+    await listed(client, is_there=True)
     await audit.look()
     assert not audit.dead
     clock.now += GRACE + 1
@@ -56,6 +67,7 @@ async def test_dead_watch(client: Client) -> None:
     await audit.look()
     assert not audit.dead
     await client.delete(MODEL, NAMESPACE, KEY.name, made["metadata"]["uid"])
+    await listed(client, is_there=False)
     woken.clear()
     await audit.look()
     assert cache.observe(KEY) is None
