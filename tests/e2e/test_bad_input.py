@@ -327,12 +327,10 @@ def full_memory(at: Story) -> None:
 
 @story
 def full_disk(at: Story) -> None:
-    """The kubelet throws the pod out, because its volume on the disk is larger than allowed."""
+    """The fetcher holds the weights against the limit of the volume on the disk, before the kubelet would throw the pod out."""
     at.put("weights.bin", bytes(8 << 20))
     at.apply(storage=at.storage(cache={"emptyDir": {"sizeLimit": "1Mi"}}))
-    at.told(
-        "DiskFull", 'EmptyDir volume "models" exceeds the limit "1Mi"', "storage.cache.emptyDir.sizeLimit", seconds=200
-    )
+    at.told("DiskFull", f"{8 << 20} bytes are needed and {1 << 20} are available", "storage.cache.emptyDir.sizeLimit")
     at.change(storage=at.storage(cache={"emptyDir": {"sizeLimit": "64Mi"}}))
     at.healed()
 

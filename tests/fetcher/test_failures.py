@@ -171,6 +171,14 @@ def test_a_limit_on_the_size_of_files(s3: S3Server, bucket: str, to: Path) -> No
     assert tree(to) == {"w": content}
 
 
+def test_a_limit_below_the_disk(s3: S3Server, bucket: str, to: Path) -> None:
+    """A volume's own limit counts although the disk has room: the figures are told before a byte is read."""
+    s3.put(bucket, "w", os.urandom(2 * MIB))
+    result = fetch(to, f"s3://{bucket}/w", "--endpoint", s3.endpoint, "--size-limit", str(MIB))
+    expect(result, 12, "DiskFull", f"{2 * MIB} bytes are needed and {MIB} are available")
+    assert fetch(to, f"s3://{bucket}/w", "--endpoint", s3.endpoint, "--size-limit", str(4 * MIB)).code == 0
+
+
 @pytest.mark.e2e
 def test_a_volume_that_is_too_small(s3: S3Server, bucket: str, to: Path) -> None:
     """The figures are told before a byte is read; after growing, the same volume works."""

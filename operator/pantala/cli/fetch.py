@@ -35,6 +35,7 @@ _BY_SIGTERM = 128 + signal.SIGTERM
 @click.option("--metrics-port", type=int, default=METRICS_PORT, show_default=True, help="0 serves no metrics.")
 @click.option("--termination-log", type=click.Path(path_type=Path), help="File for the summary (JSON, at most 1 KiB).")
 @click.option("--retry-seconds", type=float, default=120.0, show_default=True, help="Patience without any success.")
+@click.option("--size-limit", type=int, help="Bytes that the folder's volume may hold. Default: what the disk has.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def fetch(
     uri: str,
@@ -49,6 +50,7 @@ def fetch(
     metrics_port: int,
     termination_log: Path | None,
     retry_seconds: float,
+    size_limit: int | None,
     log_format: str,
 ) -> None:
     """Bring the weights of a model to a folder, verified; what was interrupted is resumed.
@@ -59,7 +61,7 @@ def fetch(
     Exit codes: 0 done, 10 not found, 11 denied, 12 disk full, 13 digest mismatch, 14 changed while reading, 15 invalid,
     16 unavailable, 143 stopped by SIGTERM.
     """
-    options = Options(uri, to, digest, endpoint, region, Layout(layout), model_name, overlay, retry_seconds)
+    options = Options(uri, to, digest, endpoint, region, Layout(layout), model_name, overlay, retry_seconds, size_limit)
     as_json = log_format == "json"
     progress = Progress(secrets.redact_unknown, as_json=as_json)
     try:

@@ -41,6 +41,8 @@ class Options:
     model_name: str | None = None
     overlay: Path | None = None
     retry_seconds: float = 120.0
+    size_limit: int | None = None
+    """Bytes that the volume may hold though the disk below it has more: an emptyDir's sizeLimit evicts only later."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ async def _bring(run: _Run, listing: Listing) -> Summary:
     transfer = Transfer(run.store, run.retry, progress.add_bytes, lambda: progress.add_files(1))
     jobs = await asyncio.to_thread(transfer.prepare, files, targets, place.journal, hashed=options.digest is not None)
     missing = transfer.missing(jobs)
-    _check_space(options.to, missing)
+    _check_space(options, missing, sum(file.size for file in files))
     progress.expect(sum(file.size for file in files))
     progress.phase("downloading", files=len(files), bytes=progress.expected, on_disk=progress.expected - missing)
     fetched = await _with_reports(transfer, jobs, progress)
@@ -222,8 +224,10 @@ def _place(
     return place.place(note)
 
 
-def _check_space(to: Path, missing: int) -> None:
-    status = os.statvfs(to / STATE)
+def _check_space(options: Options, missing: int, whole: int) -> None:
+    if options.size_limit is not None and whole > options.size_limit:
+        raise disk_full(str(options.to), whole, options.size_limit)
+    status = os.statvfs(options.to / STATE)
     available = status.f_bavail * status.f_frsize
     if missing > available:
-        raise disk_full(str(to), missing, available)
+        raise disk_full(str(options.to), missing, available)

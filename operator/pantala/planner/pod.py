@@ -107,6 +107,14 @@ def _weights_volume(version: ResolvedVersion) -> Manifest:
     return {"name": "models", "emptyDir": cache.empty_dir.as_dict() if cache and cache.empty_dir else {}}
 
 
+def _size_limit(version: ResolvedVersion) -> int | None:
+    """Bytes that the emptyDir may hold: the kubelet evicts a pod that exceeds it, but only after the fact."""
+    cache = version.storage.cache if version.storage else None
+    text = cache.empty_dir.size_limit if cache and cache.empty_dir else None
+    value = parse(text) if text else None
+    return int(value) if value is not None else None
+
+
 def _fetch(
     version: ResolvedVersion, server: ServerParts, access: StorageAccess, image: str, settings: Settings
 ) -> Manifest:
@@ -115,6 +123,8 @@ def _fetch(
     args += ["--model-name", version.model_name, "--metrics-port", str(FETCHER_METRICS_PORT)]
     # Not longer: the kubelet starts the fetcher again, which goes on where it was, and the model says what is wrong.
     args += ["--retry-seconds", "20", "--termination-log", "/dev/termination-log"]
+    if (limit := _size_limit(version)) is not None:
+        args += ["--size-limit", str(limit)]
     if server.files:
         args += ["--overlay", str(CONFIG["mountPath"])]
     mounts: list[Mapping[str, Any]] = [
