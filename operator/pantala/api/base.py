@@ -10,17 +10,18 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from pantala import naming
 from pantala.api import durations
 
-GROUP = "pantala.dev"
+GROUP = naming.GROUP
 """API group of all kinds."""
-VERSION = "v1alpha1"
+VERSION = naming.VERSION
 """The one served and stored version."""
 API_VERSION: Final = "pantala.dev/v1alpha1"
 """`apiVersion` of the objects."""
 KIND: Final = "InferenceModel"
 """`kind` of the objects."""
-PLURAL = "inferencemodels"
+PLURAL = naming.PLURAL
 """The resource's name in URLs."""
 
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
