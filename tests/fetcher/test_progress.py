@@ -22,9 +22,9 @@ def value(text: str, name: str) -> float | None:
 
 def test_metrics_of_a_running_fetch(s3: S3Server, bucket: str, proxy: Proxy, to: Path) -> None:
     """Prometheus sees phase, expected size and bytes by source while the bytes come."""
-    s3.put(bucket, "w", bytes(40 * MIB))
+    s3.put(bucket, "w", bytes(48 * MIB))
     to.mkdir()
-    proxy.fault = lambda method, _path, number: 503 if method == "GET" and number > 3 else None
+    proxy.fault = lambda method, _path, number: 503 if method == "GET" and number > 2 else None
     port = free_port()
     args = ["--uri", f"s3://{bucket}/w", "--to", str(to), "--endpoint", proxy.url, "--metrics-port", str(port)]
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -37,9 +37,9 @@ def test_metrics_of_a_running_fetch(s3: S3Server, bucket: str, proxy: Proxy, to:
             return ""
 
     with started(*args):
-        wait_until(lambda: value(scrape(), 'pantala_fetch_bytes_total{source="origin"}') == 24 * MIB)
+        wait_until(lambda: value(scrape(), 'pantala_fetch_bytes_total{source="origin"}') == 32 * MIB)
         text = scrape()
-    assert value(text, "pantala_fetch_expected_bytes") == 40 * MIB
+    assert value(text, "pantala_fetch_expected_bytes") == 48 * MIB
     assert value(text, 'pantala_fetch_phase{pantala_fetch_phase="downloading"}') == 1
     assert value(text, 'pantala_fetch_bytes_total{source="cache"}') == 0
     assert (value(text, "pantala_fetch_retries_total") or 0) > 0

@@ -24,11 +24,11 @@ from pantala.fetcher.ranges import explain, knows_ranges, read_range, stream
 from pantala.fetcher.retry import Retry
 from pantala.fetcher.stores import Store
 
-WORKERS = 8
-"""Range requests at a time."""
+WORKERS = 4
+"""Range requests at a time, as many as rclone's: more gain little, and cost a store that handles whole objects a lot."""
 _INLINE = 256 * 1024
 """Bytes up to which going to another thread costs more than reading and writing here."""
-_LONGEST = 8
+_LONGEST = 16
 """Chunks of one request: so few that all workers end at about the same time, so many that requests cost nothing."""
 _LONGEST_HASHED = 4
 """The same for what is hashed: at the end at most `WORKERS` times as many wait for their turn."""
