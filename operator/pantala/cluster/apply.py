@@ -17,7 +17,7 @@ from pantala.cluster import metrics
 from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
 from pantala.cluster.resources import BY_KIND, DEPLOYMENT
-from pantala.errors import ApiError, Unavailable
+from pantala.errors import ApiError
 from pantala.manifest.canonical import digest
 from pantala.manifest.contains import missing
 from pantala.manifest.types import Manifest, Ref
@@ -170,7 +170,3 @@ def _refused(ref: Ref, error: ApiError) -> Problem:
     if error.status in {400, _INVALID}:
         return Problem(Reason.REJECTED, f"{ref} is refused: {error.message}. Change the field that it names.")
     raise error
-
-
-NETWORK_ERRORS = (ApiError, Unavailable)
-"""What a pass over one model may end in; the queue backs off and tries again."""

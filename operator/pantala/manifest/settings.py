@@ -19,5 +19,3 @@ class Settings:
     image_pull_policy: str = "IfNotPresent"
     drain_seconds: int = 10
     """preStop sleep: long enough for every kube-proxy to learn that the pod is leaving."""
-    node_address: str = ""
-    """Address in `status.url` of models with a NodePort; empty: the URL names the Service inside the cluster."""

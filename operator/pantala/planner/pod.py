@@ -11,6 +11,7 @@ from pantala.api.model import InferenceModel
 from pantala.api.pod import TemplatePodSpec
 from pantala.api.resolve import ResolvedVersion
 from pantala.distribution import registry as distribution
+from pantala.manifest import layout
 from pantala.manifest.canonical import digest
 from pantala.manifest.quantity import parse
 from pantala.manifest.settings import Settings
@@ -19,19 +20,11 @@ from pantala.storage import registry as storage
 from pantala.storage.base import Invalid, Source, StorageAccess
 from pantala.traffic import service
 
-WEIGHTS = {"name": "models", "mountPath": "/models"}
-CONFIG = {"name": "config", "mountPath": "/etc/pantala", "readOnly": True}
-SCRATCH = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 -- a volume of the pod, since the root is read-only
+WEIGHTS = {"name": "models", "mountPath": layout.MODELS}
+CONFIG = {"name": "config", "mountPath": layout.CONFIG, "readOnly": True}
+SCRATCH = {"name": "tmp", "mountPath": layout.SCRATCH}
 FETCHER_METRICS_PORT = 9465
 
-RESTRICTED: Mapping[str, Any] = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-}
-"""Container security context that the `restricted` Pod Security level accepts."""
-
-_GRACE_SECONDS = 60
 _FETCHER_MEMORY = "256Mi"
 
 
@@ -44,7 +37,7 @@ def template(
         return access
     spec = version.template.spec if version.template and version.template.spec else TemplatePodSpec()
     user = spec.as_dict()
-    grace = spec.termination_grace_period_seconds or _GRACE_SECONDS
+    grace = spec.termination_grace_period_seconds or layout.GRACE_SECONDS
     volumes: list[Mapping[str, Any]] = [_weights_volume(version), {"name": "tmp", "emptyDir": {}}]
     if server.files:
         volumes.append({"name": "config", "configMap": {"name": naming.child_name(model.metadata.name, version.name)}})
@@ -141,7 +134,7 @@ def _fetch(
         "args": [*args, *route.args],
         "ports": [{"name": "fetch-metrics", "containerPort": FETCHER_METRICS_PORT}],
         "volumeMounts": _unique(mounts, "mountPath"),
-        "securityContext": dict(RESTRICTED),
+        "securityContext": dict(layout.RESTRICTED),
     }
     env = [*access.env, *route.parts.env]
     if env:

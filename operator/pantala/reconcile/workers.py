@@ -6,9 +6,8 @@ import asyncio
 import logging
 import time
 
-from pantala.cluster.apply import NETWORK_ERRORS
 from pantala.cluster.cache import Key
-from pantala.errors import ApiError
+from pantala.errors import ApiError, Unavailable
 from pantala.reconcile import metrics
 from pantala.reconcile.queue import WorkQueue
 from pantala.reconcile.reconciler import Reconciler
@@ -26,7 +25,7 @@ async def work(queue: WorkQueue[Key], reconciler: Reconciler) -> None:
         begun = time.perf_counter()
         try:
             after = await reconciler.reconcile(key)
-        except NETWORK_ERRORS as error:
+        except (ApiError, Unavailable) as error:
             metrics.RECONCILES.labels("retry").inc()
             log.warning("%s/%s: tried again soon: %s", *key, error)
             queue.done(key, failed=True, after=error.retry_after if isinstance(error, ApiError) else None)

@@ -6,22 +6,11 @@ from datetime import timedelta
 
 from pantala.api import durations
 from pantala.api.resolve import ResolvedVersion
+from pantala.manifest.layout import GRACE_SECONDS, RESTRICTED, SCRATCH
 from pantala.manifest.types import Manifest, PodParts, Port
 
 CONTAINER = "server"
 """Name of the model server's container."""
-
-MODELS = "/models"
-"""Where the planner mounts the weights."""
-
-CONFIG = "/etc/pantala"
-"""Where the planner mounts the version's ConfigMap, if there is one."""
-
-SCRATCH = "/tmp"  # noqa: S108 - a path in the container, on a volume of its own
-"""The one writable folder: the root file system is read-only."""
-
-DEFAULT_GRACE = 60
-"""Seconds of a pod's grace period unless the template says otherwise."""
 
 PRE_STOP = 10
 """Seconds of the grace period that the preStop sleep takes: requests still arrive, because the endpoints are not yet gone everywhere."""
@@ -35,7 +24,7 @@ _STARTUP_PERIOD = 2
 def drain_seconds(version: ResolvedVersion) -> int:
     """How long requests in flight may take once the server was told to stop: what the grace period leaves for it."""
     spec = version.template.spec if version.template else None
-    grace = (spec.termination_grace_period_seconds if spec else None) or DEFAULT_GRACE
+    grace = (spec.termination_grace_period_seconds if spec else None) or GRACE_SECONDS
     return max(1, grace - PRE_STOP - EXIT_MARGIN)
 
 
@@ -72,11 +61,7 @@ def container(
     # The end of the log becomes the termination message: what a server says before it gives up is all that the operator
     # sees of the reason.
     made["terminationMessagePolicy"] = "FallbackToLogsOnError"
-    made["securityContext"] = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
-    }
+    made["securityContext"] = dict(RESTRICTED)
     return made
 
 

@@ -2,6 +2,7 @@
 
 from pantala.api.resolve import ResolvedVersion
 from pantala.api.runtime import Custom as CustomSpec
+from pantala.manifest import layout
 from pantala.manifest.types import Port, ServerParts
 from pantala.runtimes import container as common
 
@@ -32,7 +33,7 @@ class Custom:
                 command=spec.command,
                 env=(
                     {"name": "PANTALA_MODEL_NAME", "value": version.model_name},
-                    {"name": "PANTALA_MODEL_DIR", "value": common.MODELS},
+                    {"name": "PANTALA_MODEL_DIR", "value": layout.MODELS},
                 ),
             ),
             ports=ports,

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from pantala.api import durations, owned
 from pantala.api.resolve import ResolvedVersion
+from pantala.manifest import layout
 from pantala.manifest.types import Port, ServerParts
 from pantala.runtimes import container as common
 from pantala.runtimes.images import TORCHSERVE
@@ -28,7 +29,7 @@ PORTS = (
 PROTECTED = frozenset(owned.TORCHSERVE_CONFIG)
 """Keys of config.properties that `runtime.config` may not set: admission refuses them."""
 
-STORE = f"{common.SCRATCH}/model-store"
+STORE = f"{layout.SCRATCH}/model-store"
 """Where `start.py` links the archive, packed or not, as NAME.mar."""
 
 _TERMINATION_MESSAGE_BYTES = 1024  # the pod's containers share 12 KiB
@@ -53,22 +54,22 @@ class TorchServe:
                     model=common.http_get("/ready", "health"),
                     server=common.http_get("/ping"),
                 ),
-                command=("python3", f"{common.CONFIG}/start.py"),
+                command=("python3", f"{layout.CONFIG}/start.py"),
                 args=(
                     "--start",
                     "--foreground",
                     "--ncs",  # no snapshots: the configuration is what is mounted
                     f"--model-store={STORE}",
-                    f"--ts-config={common.CONFIG}/config.properties",
-                    f"--log-config={common.CONFIG}/log4j2.xml",
+                    f"--ts-config={layout.CONFIG}/config.properties",
+                    f"--log-config={layout.CONFIG}/log4j2.xml",
                 ),
                 env=(
                     # The root file system is read-only: everything that TorchServe writes goes to the scratch volume.
-                    {"name": "HOME", "value": common.SCRATCH},
-                    {"name": "LOG_LOCATION", "value": common.SCRATCH},
-                    {"name": "METRICS_LOCATION", "value": common.SCRATCH},
-                    {"name": "TEMP", "value": common.SCRATCH},
-                    {"name": "TS_CONFIG_FILE", "value": f"{common.CONFIG}/config.properties"},
+                    {"name": "HOME", "value": layout.SCRATCH},
+                    {"name": "LOG_LOCATION", "value": layout.SCRATCH},
+                    {"name": "METRICS_LOCATION", "value": layout.SCRATCH},
+                    {"name": "TEMP", "value": layout.SCRATCH},
+                    {"name": "TS_CONFIG_FILE", "value": f"{layout.CONFIG}/config.properties"},
                 ),
             ),
             ports=PORTS,
@@ -96,7 +97,7 @@ def start(version: ResolvedVersion, drain: int) -> str:
         name=version.model_name,
         drain_seconds=drain,
         store=STORE,
-        models=common.MODELS,
+        models=layout.MODELS,
         health_port=HEALTH,
         management_port=MANAGEMENT,
         client_ports=[HTTP, GRPC],

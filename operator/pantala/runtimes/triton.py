@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from pantala.api import durations, owned
 from pantala.api.resolve import ResolvedVersion
+from pantala.manifest import layout
 from pantala.manifest.types import Manifest, PodParts, Port, ServerParts
 from pantala.runtimes import container as common
 from pantala.runtimes.images import TRITON
@@ -51,7 +52,7 @@ class Triton:
                 args=(*_arguments(version.model_name, drain), *_settings(version)),
                 # Backends cache below the home folder, which is read-only in the image.
                 env=(
-                    {"name": "HOME", "value": common.SCRATCH},
+                    {"name": "HOME", "value": layout.SCRATCH},
                     {"name": "PANTALA_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
                 ),
             ),
@@ -68,7 +69,7 @@ def _arguments(name: str, drain: int) -> tuple[str, ...]:
     return (
         # Beside the image's entrypoint, not in place of it: NVIDIA's sets up CUDA's forward compatibility.
         "tritonserver",
-        f"--model-repository={common.MODELS}",
+        f"--model-repository={layout.MODELS}",
         # Exactly this model, and those that it is an ensemble of. If it cannot be loaded the process ends with the cause
         # in its last line, which the mode `none` leaves out.
         "--model-control-mode=explicit",
