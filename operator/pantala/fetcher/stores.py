@@ -12,6 +12,7 @@ from opendal.layers import TimeoutLayer
 from pantala.errors import FetchFailure
 from pantala.fetcher.errors import FetchError
 from pantala.fetcher.secrets import Credentials
+from pantala.fetcher.source import PeerSource
 from pantala.storage.base import Invalid
 from pantala.storage.pvc import MOUNT_PATH
 from pantala.storage.uri import HttpLocation, PvcLocation, S3Location, check_endpoint, parse
@@ -42,6 +43,8 @@ class Store:
     """Whether `path` is an index file."""
     trusts_if_match: bool = False
     """Whether the store is known to honour If-Match on ranges (a web server may ignore it)."""
+    peer_source: PeerSource | str = "dfdaemon does not read this kind of store"
+    """How the node's dfdaemon reads the store, or why it cannot."""
 
     @cached_property
     def blocking(self) -> opendal.Operator:
@@ -78,7 +81,9 @@ def open_store(
     match location:
         case S3Location(bucket, key):
             options = _s3_options(bucket, endpoint, region, credentials, environ)
-            return Store(_operator("s3", options), key, f"s3://{bucket}", lists=True, trusts_if_match=True)
+            peers = _s3_peers(bucket, options)
+            operator = _operator("s3", options)
+            return Store(operator, key, f"s3://{bucket}", lists=True, trusts_if_match=True, peer_source=peers)
         case HttpLocation(origin, path, index):
             options = {"endpoint": origin, "root": "/"}
             for option, name in (
@@ -122,6 +127,25 @@ def _s3_options(
     elif not any(environ.get(name) for name in _IDENTITY):
         options |= {"skip_signature": "true", "disable_config_load": "true"}
     return options
+
+
+def _s3_peers(bucket: str, options: Mapping[str, str]) -> PeerSource | str:
+    if "access_key_id" not in options:
+        return "dfdaemon reads S3 with keys only; name a Secret with them in storage.secretRef"
+    fields = {
+        "region": options["region"],
+        "endpoint": options["endpoint"],
+        "access_key_id": options["access_key_id"],
+        "access_key_secret": options["secret_access_key"],
+    }
+    if token := options.get("session_token"):
+        fields["session_token"] = token
+    return PeerSource(
+        f"s3://{bucket}/",
+        object_storage=fields,
+        secret=options["secret_access_key"],
+        endpoint=options["endpoint"],
+    )
 
 
 def _mounted(claim: str, path: str) -> Store:
