@@ -66,6 +66,11 @@ CASES: dict[str, Manifest] = {
     "accelerator": model(accelerator={"provider": "nvidia", "count": 2}, scaling={"minReplicas": 2}),
     "cache-pvc": model(storage={"cache": {"pvc": {"claimName": "resnet-cache"}}}),
     "source-pvc": model({"name": "v1", "uri": "pvc://weights/resnet/1/"}),
+    "dragonfly": model(
+        distribution={"mode": "Dragonfly", "fallback": "Fail", "fallbackAfter": "2m"},
+        storage={"secretRef": {"name": "model-store"}},
+    ),
+    "dragonfly-proxy": model(distribution={"mode": "Dragonfly", "proxy": {"headers": {"X-A": "1"}}}),
     "custom": model(
         {"name": "v1", "uri": "https://models.example.com/resnet.onnx"},
         runtime={

@@ -17,6 +17,8 @@ CLIMBS = r"[[:cntrl:]\\x5c]|[^:/]//|/[.]{1,2}(/|$)"
 """What a plain path does not hold (5c is the backslash; twice escaped for CEL)."""
 ENDPOINT = "^https?://[^/@?#[:space:]]+/?$"
 """Pattern of the URL of an S3 service: no path, no credentials."""
+FOLDER = "^/[^/]+/.*[^/]$"
+"""Pattern of a folder of a node; the root and its direct children are the node's own."""
 ARCHIVE = "([.]mar|/|/index[.]json)$"
 """A TorchServe archive, or a folder that may hold one."""
 FOREIGN = "[.](pt|pth|onnx|zip|tar|gz|tgz|safetensors|bin|pb|h5|plan|gguf)$"
@@ -282,11 +284,39 @@ _STORAGE = (
     ),
     Rule(
         "Cache",
-        "has(self.emptyDir) != has(self.pvc)",
-        lambda it: ("emptyDir" in it) != ("pvc" in it),
-        "cache needs exactly one of emptyDir and pvc: keep one of them",
+        "[has(self.emptyDir), has(self.pvc), has(self.hostPath)].filter(it, it).size() == 1",
+        lambda it: sum(name in it for name in ("emptyDir", "pvc", "hostPath")) == 1,
+        "cache needs exactly one of emptyDir, pvc and hostPath: keep one of them",
+    ),
+    Rule(
+        "HostPathCache",
+        f"self.path.matches('{FOLDER}') && !self.path.matches('{CLIMBS}')",
+        lambda it: _search(FOLDER, it["path"]) and not _search(CLIMBS, it["path"]),
+        "path must be a folder of at least two names without . and ..: write for example /var/lib/pantala",
+        ".path",
     ),
 )
 
-RULES = _ROOT + _SPEC + _VERSION + _STORAGE
+_DISTRIBUTION = (
+    *(
+        Rule(
+            "Distribution",
+            f"!has(self.{field}) || self.mode == 'Dragonfly'",
+            lambda it, field=field: field not in it or it["mode"] == "Dragonfly",  # type: ignore[misc]
+            f"{field} has no effect with mode Direct: set mode: Dragonfly, or remove it",
+            f".{field}",
+        )
+        for field in ("fallback", "fallbackAfter", "proxy")
+    ),
+    Rule(
+        "Spec",
+        "self.distribution.mode != 'Dragonfly'"
+        " || self.versions.exists(v, !has(v.distribution) && !v.uri.startsWith('pvc://'))",
+        lambda it: it["distribution"]["mode"] != "Dragonfly" or any(map(_off_claims, _inheriting(it, "distribution"))),
+        "distribution.mode Dragonfly has no effect, as every version that uses it lies in a claim, which no peer can read: remove it",
+        ".distribution.mode",
+    ),
+)
+
+RULES = _ROOT + _SPEC + _VERSION + _STORAGE + _DISTRIBUTION
 """All rules on the resource but those on the pod."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pantala.api.base import Block, NameRef, ObjectName, Quantity
+from pantala.api.base import Block, Duration, NameRef, ObjectName, Path, Port, Quantity, atomic
 
 
 class EmptyDirCache(Block):
@@ -23,6 +23,17 @@ class PvcCache(Block):
     """Name of the PersistentVolumeClaim, in the namespace of the model. With more than one replica it must be ReadWriteMany."""
 
 
+class HostPathCache(Block):
+    """A folder of the node that all replicas on it share, and that outlives them."""
+
+    path: Path = Field(examples=["/var/lib/pantala"])
+    """Folder of the node below which the weights lie, in a folder of their own for each version; it must be below one that the installation allows."""
+    max_size: Quantity | None = Field(default=None, examples=["200Gi"])
+    """Most bytes that the weights of all models below `path` may take; beyond it those that were unused longest are removed, never used ones. Default: nine tenths of the file system."""
+    max_age: Duration | None = Field(default=None, examples=["168h"])
+    """How long weights stay that no pod of the node uses. Default: 168h."""
+
+
 class Cache(Block):
     """The volume of the weights: set exactly one."""
 
@@ -30,6 +41,8 @@ class Cache(Block):
     """A volume that lives as long as the pod. Default: none."""
     pvc: PvcCache | None = Field(default=None, examples=[{"claimName": "resnet-cache"}])
     """A volume that outlives the pod. Default: none."""
+    host_path: HostPathCache | None = Field(default=None, examples=[{"path": "/var/lib/pantala"}])
+    """A folder of the node that all replicas on it share. Default: none."""
 
 
 class Storage(Block):
@@ -47,8 +60,34 @@ class Storage(Block):
     """The volume where the weights land. Default: an emptyDir without a limit."""
 
 
+HeaderName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9-]+$")]
+HeaderValue = Annotated[str, Field(max_length=512, pattern=r"^[\x20-\x7e]*$")]
+QueryParameter = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9_.~-]+$")]
+
+
+class Proxy(Block):
+    """The HTTP proxy of the node's dfdaemon."""
+
+    port: Port = Field(default=4001, examples=[4001])
+    """Port of the proxy on every node: 4001 since Dragonfly 2.2, 65001 before."""
+    headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=16)] | None = Field(
+        default=None, examples=[{"X-Dragonfly-Priority": "3"}]
+    )
+    """Headers of each request to the proxy; no place for secrets, as everybody who may see the pod may read them. Default: none."""
+    filters: Annotated[tuple[QueryParameter, ...], Field(max_length=64), atomic()] | None = Field(
+        default=None, examples=[["X-Custom-Signature"]]
+    )
+    """Query parameters that do not tell one file from another, beside those of the signatures of the known stores. Default: none."""
+
+
 class Distribution(Block):
     """How the weights travel from the store to the node."""
 
-    mode: Literal["Direct"] = Field(default="Direct", examples=["Direct"])
-    """Direct reads the store from every replica."""
+    mode: Literal["Direct", "Dragonfly"] = Field(default="Direct", examples=["Dragonfly"])
+    """Direct reads the store from every replica. Dragonfly asks the node's dfdaemon, which has the bytes from other nodes where they are, and else from the store."""
+    fallback: Literal["Origin", "Fail"] | None = Field(default=None, examples=["Fail"])
+    """What happens to files that Dragonfly does not deliver: Origin reads what is missing from the store; Fail waits for Dragonfly, and lets its seed peers alone read the store. Default: Origin."""
+    fallback_after: Duration | None = Field(default=None, examples=["2m"])
+    """How long Dragonfly may deliver nothing of a file before `fallback` is done. Default: 1m."""
+    proxy: Proxy | None = Field(default=None, examples=[{"port": 4001}])
+    """Goes through the HTTP proxy of the node's dfdaemon in place of its socket, for namespaces that forbid hostPath. The proxy does not tell where bytes come from. Default: the socket."""

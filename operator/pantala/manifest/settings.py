@@ -19,3 +19,5 @@ class Settings:
     image_pull_policy: str = "IfNotPresent"
     drain_seconds: int = 10
     """preStop sleep: long enough for every kube-proxy to learn that the pod is leaving."""
+    dragonfly_socket_folder: str = "/var/run/dragonfly"
+    """Folder of every node in which dfdaemon has its socket."""

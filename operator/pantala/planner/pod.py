@@ -15,7 +15,7 @@ from pantala.manifest import layout
 from pantala.manifest.canonical import digest
 from pantala.manifest.quantity import parse
 from pantala.manifest.settings import Settings
-from pantala.manifest.types import Manifest, ServerParts
+from pantala.manifest.types import FetchRoute, Manifest, ServerParts
 from pantala.storage import registry as storage
 from pantala.storage.base import Invalid, Source, StorageAccess
 from pantala.traffic import service
@@ -41,8 +41,9 @@ def template(
     volumes: list[Mapping[str, Any]] = [_weights_volume(version), {"name": "tmp", "emptyDir": {}}]
     if server.files:
         volumes.append({"name": "config", "configMap": {"name": naming.child_name(model.metadata.name, version.name)}})
-    volumes += [*access.volumes, *server.parts.volumes, *user.pop("volumes", [])]
-    fetch = _fetch(version, server, access, fetcher_image, settings)
+    route = distribution.route(version, settings)
+    volumes += [*access.volumes, *route.parts.volumes, *server.parts.volumes, *user.pop("volumes", [])]
+    fetch = _fetch(version, server, access, route, fetcher_image, settings)
     container = _server(version, server, user.pop("volumeMounts", []), _drain(grace, settings), settings)
     # What the user sets replaces the operator's value, field by field.
     security = {
@@ -109,9 +110,13 @@ def _size_limit(version: ResolvedVersion) -> int | None:
 
 
 def _fetch(
-    version: ResolvedVersion, server: ServerParts, access: StorageAccess, image: str, settings: Settings
+    version: ResolvedVersion,
+    server: ServerParts,
+    access: StorageAccess,
+    route: FetchRoute,
+    image: str,
+    settings: Settings,
 ) -> Manifest:
-    route = distribution.route(version)
     args = ["fetch", *access.args, "--to", WEIGHTS["mountPath"], "--layout", server.layout]
     args += ["--model-name", version.model_name, "--metrics-port", str(FETCHER_METRICS_PORT)]
     # Not longer: the kubelet starts the fetcher again, which goes on where it was, and the model says what is wrong.
