@@ -12,7 +12,7 @@ pytestmark = pytest.mark.apiserver
 @pytest.fixture(scope="module")
 def admitting(control_plane: Cluster) -> Cluster:
     """An API server with the namespaces that the sets of values name."""
-    for name in ("pantala-system", "team-a", "team-b"):
+    for name in ("pantala-system", "team-a", "team-b", "p2p"):
         control_plane.kubectl("create", "namespace", name)
     return control_plane
 

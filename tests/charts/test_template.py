@@ -68,6 +68,9 @@ def test_the_crd_can_be_somebody_elses(helm: Helm) -> None:
         ({"watchNamespaces": "team-a"}, "at '/watchNamespaces': got string, want array"),
         ({"watchNamespaces": ["Team"]}, "at '/watchNamespaces/0': 'Team' does not match pattern"),
         ({"image": {"digest": "sha256:12"}}, "at '/image/digest': 'sha256:12' does not match pattern"),
+        ({"settings": {"dragonflySocketFolder": "run"}}, "at '/settings/dragonflySocketFolder': 'run' does not match"),
+        ({"tracing": {"otlpEndpoint": "otel:4318"}}, "at '/tracing/otlpEndpoint': 'otel:4318' does not match pattern"),
+        ({"dragonfly": {"nodePortService": {"nodePort": "x"}}}, "nodePort': got string, want integer"),
         ({"resource": {}}, "additional properties 'resource' not allowed"),
     ],
 )
@@ -122,6 +125,8 @@ def test_settings_reach_the_operator(helm: Helm) -> None:
     assert given["--triton-image"] == "example.com/triton:1"
     assert given["--torchserve-image"] == "example.com/torchserve:1"
     assert given["--log-level"] == "debug"
+    assert given["--dragonfly-socket-folder"] == "/run/p2p"
+    assert {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://otel.monitoring:4318"} in container["env"]
     (other,) = of_kind(documents(helm.template({"settings": {"fetcherImage": "example.com/f:1"}})), "Deployment")
     assert "--fetcher-image=example.com/f:1" in other["spec"]["template"]["spec"]["containers"][0]["args"]
 
@@ -176,3 +181,34 @@ def test_a_service_monitor_needs_its_crd(helm: Helm) -> None:
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+
+
+def test_the_proxies_can_have_a_node_port(helm: Helm) -> None:
+    """Asked for, there is a Service in Dragonfly's namespace with the port of the proxy; it selects clients, not seed peers."""
+    assert all(service["metadata"]["name"] != "dfstore" for service in of_kind(documents(helm.template()), "Service"))
+    (given,) = _dfstore(helm, {"namespace": "p2p", "nodePort": 30401})
+    assert given["metadata"]["namespace"] == "p2p"
+    assert (given["spec"]["type"], given["spec"]["selector"]) == ("NodePort", {"component": "client"})
+    (port,) = given["spec"]["ports"]
+    assert (port["port"], port["targetPort"], port["nodePort"]) == (4001, 4001, 30401)
+    (default,) = _dfstore(helm, {})
+    assert default["metadata"]["namespace"] == "dragonfly-system"
+    assert "nodePort" not in default["spec"]["ports"][0]
+
+
+def _dfstore(helm: Helm, values: dict[str, Any]) -> list[dict[str, Any]]:
+    objects = documents(helm.template({"dragonfly": {"nodePortService": {"enabled": True, **values}}}))
+    return [service for service in of_kind(objects, "Service") if service["metadata"]["name"] == "dfstore"]
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("http://otel.monitoring:4318", 4318), ("https://otel.example.com/v1", 443), ("http://otel.example.com", 80)],
+)
+def test_the_collector_can_be_reached(helm: Helm, url: str, port: int) -> None:
+    """The network policy lets spans out to the port of the collector; without a collector there is no such rule."""
+    policy = {"networkPolicy": {"enabled": True}}
+    (before,) = of_kind(documents(helm.template(policy)), "NetworkPolicy")
+    (after,) = of_kind(documents(helm.template(policy | {"tracing": {"otlpEndpoint": url}})), "NetworkPolicy")
+    added = [rule for rule in after["spec"]["egress"] if rule not in before["spec"]["egress"]]
+    assert added == [{"ports": [{"port": port, "protocol": "TCP"}]}]

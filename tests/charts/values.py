@@ -11,7 +11,10 @@ SETS: dict[str, dict[str, Any]] = {
         "fullnameOverride": "models",
         "settings": {
             "runtimeImages": {"triton": "example.com/triton:1", "torchserve": "example.com/torchserve:1"},
+            "dragonflySocketFolder": "/run/p2p",
         },
+        "dragonfly": {"nodePortService": {"enabled": True, "namespace": "p2p", "nodePort": 30401}},
+        "tracing": {"otlpEndpoint": "http://otel.monitoring:4318"},
         "log": {"level": "debug", "format": "plain"},
         "replicas": 2,
         "strategy": {"type": "Recreate", "rollingUpdate": None},

@@ -56,6 +56,14 @@ from pantala.manifest.settings import FETCHER_IMAGE, Settings
     help="Default image of TorchServe, in place of the built-in one.",
 )
 @click.option(
+    "--dragonfly-socket-folder",
+    envvar="PANTALA_DRAGONFLY_SOCKET_FOLDER",
+    default=Settings.dragonfly_socket_folder,
+    show_default=True,
+    metavar="FOLDER",
+    help="Folder of every node in which Dragonfly's dfdaemon has its socket.",
+)
+@click.option(
     "--kubeconfig",
     type=click.Path(exists=True, dir_okay=False),
     envvar="KUBECONFIG",
@@ -84,6 +92,7 @@ def operator(
     fetcher_image: str,
     triton_image: str | None,
     torchserve_image: str | None,
+    dragonfly_socket_folder: str,
     kubeconfig: str | None,
     log_format: str,
     log_level: str,
@@ -104,6 +113,7 @@ def operator(
         settings=Settings(
             fetcher_image=fetcher_image,
             runtime_images={name: image for name, image in images.items() if image},
+            dragonfly_socket_folder=dragonfly_socket_folder,
         ),
     )
     asyncio.run(_run(kubeconfig, options))
