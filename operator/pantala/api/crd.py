@@ -72,8 +72,12 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
         node = definitions[block] | node
     if "const" in node:
         node["enum"] = [node.pop("const")]
-    for noise in ("title", "examples", "additionalProperties") if "properties" in node else ("title", "examples"):
-        node.pop(noise, None)
+    # A structural schema knows no conditions on the keys of a map; an API server refuses a CRD that holds some.
+    if patterns := node.pop("patternProperties", None):
+        (node["additionalProperties"],) = patterns.values()
+    noise = ("title", "examples", "propertyNames", *(["additionalProperties"] if "properties" in node else []))
+    for name in noise:
+        node.pop(name, None)
     if "properties" in node:
         required = node.get("required", [])
         node["properties"] = {
