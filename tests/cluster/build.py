@@ -113,6 +113,7 @@ TOOLS: dict[str, Tool | Crate] = {
         _keda("adapter"),
         _keda("operator"),
         Crate("dfdaemon", "dfdaemon", "dragonfly-client", ("dfdaemon", "dfget")),
+        Tool("versitygw", "versitygw", "github.com/versity/versitygw/cmd/versitygw", "github.com/versity/versitygw"),
     )
 }
 """Every program that can be built, in the order in which a fresh machine should build them."""
@@ -122,7 +123,7 @@ NODE = ("kubelet", "kube-proxy")
 KWOK = ("kwok",)
 MESH = ("istiod",)
 KEDA = ("keda-adapter", "keda-operator")
-P2P = ("dfdaemon",)
+P2P = ("dfdaemon", "versitygw")
 _ASSETS = ("etcd", "kube-apiserver", "kubectl")
 """What a folder named by KUBEBUILDER_ASSETS holds."""
 

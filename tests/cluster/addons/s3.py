@@ -1,14 +1,20 @@
-"""A real S3 server: moto, in a virtual environment of its own in the cache (it needs other versions than Pantala does)."""
+"""Two real S3 servers: moto for small objects, a gateway to files for large ones and for keys that are checked.
+
+moto lives in a virtual environment of its own in the cache (it needs other versions than Pantala does).
+"""
 
 import hashlib
 import hmac
 import os
 import subprocess
 import sys
+import tempfile
 import urllib.parse
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
+from tests.cluster import build
 from tests.cluster.addons.service import Answer, Service, http
 from tests.cluster.cache import cache_root, entry
 from tests.cluster.images.layers import short_hash
@@ -44,8 +50,12 @@ class S3Server(Service):
         """Start the server and wait for it."""
         self.port = port or free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
+        super().__init__(*self._how())
+
+    def _how(self) -> tuple[list[str], str, dict[str, str] | None]:
+        """Command, address that answers when it is ready, and environment."""
         command = [str(moto_python()), "-m", "moto.server", "-H", "0.0.0.0", "-p", str(self.port)]
-        super().__init__(command, f"{self.endpoint}/moto-api/")
+        return command, f"{self.endpoint}/moto-api/", None
 
     def endpoint_at(self, address: str) -> str:
         """Return the endpoint as seen from where this machine is `address`: `Cluster.host_ip` for pods."""
@@ -62,8 +72,10 @@ class S3Server(Service):
 
     def put(self, bucket: str, key: str, content: bytes | Path) -> str:
         """Store an object, also in place of another one; return its ETag."""
-        body = content if isinstance(content, bytes) else content.read_bytes()
-        return self._expect(self._send("PUT", _path(bucket, key), body), 200)[1]["ETag"]
+        if isinstance(content, bytes):
+            return self._expect(self._send("PUT", _path(bucket, key), content), 200)[1]["ETag"]
+        with content.open("rb") as file:
+            return self._expect(self._send("PUT", _path(bucket, key), file), 200)[1]["ETag"]
 
     def put_folder(self, bucket: str, prefix: str, folder: Path) -> None:
         """Store all files below a folder; like every object store, this one cannot hold an empty folder."""
@@ -83,13 +95,16 @@ class S3Server(Service):
         body = b"0" if denied else b"inf"
         self._expect(http("POST", f"{self.endpoint}/moto-api/reset-auth", body, {"Content-Type": "text/plain"}), 200)
 
-    def _send(self, method: str, path: str, body: bytes | None = None) -> Answer:
+    def _send(self, method: str, path: str, body: bytes | BinaryIO | None = None) -> Answer:
         """Send a signed request: objects are private, and only their owner may replace or remove them."""
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         signed = {"host": f"127.0.0.1:{self.port}", "x-amz-content-sha256": "UNSIGNED-PAYLOAD", "x-amz-date": now}
         headers = {name: value for name, value in signed.items() if name != "host"}  # urllib sends that by itself
         headers["Authorization"] = self._authorization(method, path, signed, now)
-        return http(method, self.endpoint + path, body, headers | {"Content-Type": "application/octet-stream"})
+        if body is not None:
+            length = len(body) if isinstance(body, bytes) else os.fstat(body.fileno()).st_size
+            headers |= {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
+        return http(method, self.endpoint + path, body, headers)
 
     def _authorization(self, method: str, path: str, signed: dict[str, str], now: str) -> str:
         """Sign as the S3 API Reference says, "Authenticating Requests: Using the Authorization Header (SigV4)"."""
@@ -108,6 +123,50 @@ class S3Server(Service):
         if answer[0] not in statuses:
             raise AssertionError(f"S3 answered {answer[0]}: {answer[2][:500]!r}")
         return answer
+
+
+class S3Gateway(S3Server):
+    """Versity's gateway from S3 to files: objects of GiB are streamed, signatures are checked, keys can be added.
+
+    moto reads a whole object for every range that is asked of it, under a lock, and lets every key pass.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        """Start the server, with its objects in a temporary folder, and wait for it."""
+        self._folder = tempfile.TemporaryDirectory(prefix="pantala-s3-")
+        self._program = str(build.ensure(["versitygw"])["versitygw"])
+        for name in ("objects", "keys"):
+            (Path(self._folder.name) / name).mkdir()
+        super().__init__(port)
+
+    def _how(self) -> tuple[list[str], str, dict[str, str] | None]:
+        folder = self._folder.name
+        options = ["--port", f"0.0.0.0:{self.port}", "--quiet", "--health", "/healthy"]
+        options += ["--iam-dir", f"{folder}/keys", "--iam-cache-disable"]
+        env = {"ROOT_ACCESS_KEY": self.access_key, "ROOT_SECRET_KEY": self.secret_key}
+        return [self._program, *options, "posix", f"{folder}/objects"], f"{self.endpoint}/healthy", env
+
+    def stop(self) -> None:
+        """End it and remove its objects."""
+        super().stop()
+        self._folder.cleanup()
+
+    def deny_all(self, *, denied: bool = True) -> None:
+        """Not possible here: `remove_key`, or a `Rule` of `FaultProxy`."""
+        raise NotImplementedError
+
+    def add_key(self, access_key: str, secret_key: str) -> dict[str, str]:
+        """Accept another pair of keys for all buckets; return it as the environment of clients."""
+        self._admin("create-user", "-a", access_key, "-s", secret_key, "-r", "admin")
+        return {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key}
+
+    def remove_key(self, access_key: str) -> None:
+        """Refuse a key that `add_key` added, with 403 from now on."""
+        self._admin("delete-user", "-a", access_key)
+
+    def _admin(self, *arguments: str) -> None:
+        own = ["-a", self.access_key, "-s", self.secret_key, "--endpoint-url", self.endpoint]
+        subprocess.run([self._program, "admin", *own, *arguments], check=True, capture_output=True)
 
 
 def _path(bucket: str, key: str) -> str:

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from tests.cluster.errors import ClusterError
 from tests.cluster.process import die_with_parent, wait_for
@@ -16,9 +16,15 @@ Answer = tuple[int, Mapping[str, str], bytes]
 
 
 def http(
-    method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, seconds: float = 30
+    method: str,
+    url: str,
+    body: bytes | IO[bytes] | None = None,
+    headers: Mapping[str, str] | None = None,
+    seconds: float = 30,
 ) -> Answer:
     """Send one HTTP request; an answer of any status is returned, not raised.
+
+    A body that is a file is sent piece by piece; its length is in the headers then.
 
     Raises:
         OSError: there was no answer.
@@ -36,12 +42,15 @@ def http(
 class Service:
     """A process that serves HTTP; use it as a context manager or call `stop`."""
 
-    def __init__(self, command: Sequence[str], ready_url: str, env: Mapping[str, str] | None = None) -> None:
-        """Start the process and wait until `ready_url` answers 200.
+    def __init__(
+        self, command: Sequence[str], ready_url: str, env: Mapping[str, str] | None = None, *, wait: bool = True
+    ) -> None:
+        """Start the process and wait until `ready_url` answers 200, unless `ready` is to be called later.
 
         Raises:
             ClusterError: it ended or did not answer within 30 s; the message holds the end of its output.
         """
+        self._ready_url = ready_url
         self._log = tempfile.NamedTemporaryFile(prefix="pantala-", suffix=".log")  # noqa: SIM115 - closed by stop
         self._process = subprocess.Popen(
             command,
@@ -50,16 +59,40 @@ class Service:
             env=env,
             preexec_fn=die_with_parent,  # noqa: PLW1509
         )
+        if wait:
+            self.ready()
+
+    def ready(self) -> None:
+        """Wait until it is; one that does not get there is stopped.
+
+        Raises:
+            ClusterError: it ended or did not answer within 30 s; the message holds the end of its output.
+        """
         try:
-            wait_for(lambda: _answers(ready_url), command[0], 30, self._check)
+            wait_for(lambda: _answers(self._ready_url), str(self._process.args), 30, self._check)
         except BaseException:
             self.stop()
             raise
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def peak_memory(self) -> int:
+        """Bytes of memory that it ever held at once."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+    @property
     def log(self) -> str:
         """What the process has printed."""
         return Path(self._log.name).read_text(errors="replace")
+
+    def kill(self) -> None:
+        """SIGKILL: what a crash is like; `log` stays readable until `stop`."""
+        self._process.kill()
+        self._process.wait()
 
     def stop(self) -> None:
         """End the process, at once after 5 s; harmless when called again."""

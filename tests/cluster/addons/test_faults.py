@@ -85,3 +85,38 @@ async def test_slow_and_held(proxy: FaultProxy) -> None:
     assert not (await asyncio.wait([reading], timeout=0.2))[0]
     gate.set()
     assert len(await asyncio.wait_for(reading, 10)) == 300_000
+
+
+def test_what_was_given_is_counted(proxy: FaultProxy) -> None:
+    """Content counts by object, of cut answers as far as it went; refusals, HEAD and other objects do not."""
+    headers = {"Authorization": "AWS4-HMAC-SHA256 Credential=ANY/20260101/us-east-1/s3/aws4_request"}
+    send("GET", f"{proxy.endpoint}/faults/weights", headers=headers)
+    send("HEAD", f"{proxy.endpoint}/faults/weights", headers=headers)
+    send("GET", f"{proxy.endpoint}/faults/weights", headers={**headers, "Range": "bytes=0-99"})
+    send("GET", f"{proxy.endpoint}/faults/none", headers=headers)
+    proxy.add(Rule(truncate=1000))
+    with pytest.raises(http.client.IncompleteRead):
+        send("GET", f"{proxy.endpoint}/faults/weights?x=1", headers=headers)
+    assert proxy.given("/faults/weights$") == proxy.given() == 300_000 + 100 + 1000
+    assert (proxy.count("GET", "weights"), proxy.count("HEAD"), proxy.count("GET", r"x=1")) == (3, 1, 1)
+    proxy.forget()
+    assert (proxy.given(), proxy.count("GET")) == (0, 0)
+
+
+async def test_one_link_for_all(proxy: FaultProxy) -> None:
+    """Two readers share the limit: both need as long as one alone with half of it."""
+    proxy.limit = 600_000
+    operator = _operator(proxy, "ANY")
+    start = time.monotonic()
+    await asyncio.gather(operator.read("weights"), operator.read("weights"))
+    assert 0.5 < time.monotonic() - start < 5
+
+
+async def test_later_answers_are_hurt(proxy: FaultProxy, s3: S3Server) -> None:
+    """A rule can let requests pass first, change a byte, and let a test replace the object in between."""
+    proxy.add(Rule(path="weights", method="GET", skip=1, times=1, corrupt=True))
+    proxy.add(Rule(path="other", call=lambda: s3.put("faults", "other", b"new")))
+    s3.put("faults", "other", b"old")
+    operator = _operator(proxy, "ANY")
+    assert [(await operator.read("weights"))[:2] for _ in range(3)] == [b"ww", bytes([ord("w") ^ 0xFF]) + b"w", b"ww"]
+    assert await operator.read("other") == b"new"

@@ -4,7 +4,7 @@ import pytest
 from opendal import Operator
 from opendal.exceptions import PermissionDenied
 
-from tests.cluster.addons.s3 import S3Server
+from tests.cluster.addons.s3 import S3Gateway, S3Server
 
 
 def _operator(s3: S3Server, bucket: str) -> Operator:
@@ -48,3 +48,23 @@ def test_denied_is_a_real_403_and_ends() -> None:
             list(operator.list(""))
         server.deny_all(denied=False)
         assert operator.read("weights") == b"x"
+
+
+@pytest.mark.p2p
+def test_the_gateway_checks_keys(s3_gateway: S3Gateway) -> None:
+    """It knows the keys that it was told, and no others; a removed one is refused."""
+    s3_gateway.create_bucket("keys")
+    s3_gateway.put("keys", "weights", b"x")
+    operator = _operator(s3_gateway, "keys")
+    assert operator.read("weights") == b"x"
+    keys = s3_gateway.add_key("AKIAADDED00000000000", "secret-of-the-added")
+
+    def read() -> bytes:
+        options = {"access_key_id": keys["AWS_ACCESS_KEY_ID"], "secret_access_key": keys["AWS_SECRET_ACCESS_KEY"]}
+        options |= {"bucket": "keys", "endpoint": s3_gateway.endpoint, "region": "us-east-1"}
+        return Operator("s3", disable_config_load="true", disable_ec2_metadata="true", **options).read("weights")
+
+    assert read() == b"x"
+    s3_gateway.remove_key("AKIAADDED00000000000")
+    with pytest.raises(PermissionDenied, match="InvalidAccessKeyId"):
+        read()
