@@ -65,6 +65,11 @@ CASES: dict[str, Manifest] = {
     "autoscaled": model(scaling=AUTOSCALED, resources={"requests": {"cpu": "500m"}}),
     "accelerator": model(accelerator={"provider": "nvidia", "count": 2}, scaling={"minReplicas": 2}),
     "cache-pvc": model(storage={"cache": {"pvc": {"claimName": "resnet-cache"}}}),
+    "cache-host-path": model(
+        storage={"cache": {"hostPath": {"path": "/var/lib/pantala", "maxSize": "200Gi", "maxAge": "72h"}}},
+        resources={"requests": {"cpu": "1"}, "limits": {"cpu": "1"}},
+        distribution={"mode": "Dragonfly"},
+    ),
     "source-pvc": model({"name": "v1", "uri": "pvc://weights/resnet/1/"}),
     "dragonfly": model(
         distribution={"mode": "Dragonfly", "fallback": "Fail", "fallbackAfter": "2m"},

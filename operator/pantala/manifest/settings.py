@@ -21,3 +21,5 @@ class Settings:
     """preStop sleep: long enough for every kube-proxy to learn that the pod is leaving."""
     dragonfly_socket_folder: str = "/var/run/dragonfly"
     """Folder of every node in which dfdaemon has its socket."""
+    cache_host_paths: tuple[str, ...] = ("/var/lib/pantala", "/var/lib/dragonfly")
+    """Folders of the nodes at or below which `storage.cache.hostPath` may be."""

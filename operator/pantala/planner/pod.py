@@ -16,11 +16,12 @@ from pantala.manifest.canonical import digest
 from pantala.manifest.quantity import parse
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import FetchRoute, Manifest, ServerParts
+from pantala.planner import volumes as caches
+from pantala.planner.volumes import WEIGHTS, Weights
 from pantala.storage import registry as storage
 from pantala.storage.base import Invalid, Source, StorageAccess
 from pantala.traffic import service
 
-WEIGHTS = {"name": "models", "mountPath": layout.MODELS}
 CONFIG = {"name": "config", "mountPath": layout.CONFIG, "readOnly": True}
 SCRATCH = {"name": "tmp", "mountPath": layout.SCRATCH}
 FETCHER_METRICS_PORT = 9465
@@ -35,16 +36,21 @@ def template(
     access = storage_access(version)
     if isinstance(access, Invalid):
         return access
+    weights = caches.weights(model, version, server, fetcher_image, settings)
+    if isinstance(weights, Invalid):
+        return weights
     spec = version.template.spec if version.template and version.template.spec else TemplatePodSpec()
     user = spec.as_dict()
     grace = spec.termination_grace_period_seconds or layout.GRACE_SECONDS
-    volumes: list[Mapping[str, Any]] = [_weights_volume(version), {"name": "tmp", "emptyDir": {}}]
+    volumes: list[Mapping[str, Any]] = [*weights.volumes, {"name": "tmp", "emptyDir": {}}]
     if server.files:
         volumes.append({"name": "config", "configMap": {"name": naming.child_name(model.metadata.name, version.name)}})
     route = distribution.route(version, settings)
     volumes += [*access.volumes, *route.parts.volumes, *server.parts.volumes, *user.pop("volumes", [])]
-    fetch = _fetch(version, server, access, route, fetcher_image, settings)
-    container = _server(version, server, user.pop("volumeMounts", []), _drain(grace, settings), settings)
+    fetch = _fetch(version, server, (access, route, weights), fetcher_image, settings)
+    mounts: list[Mapping[str, Any]] = [weights.server_mount, SCRATCH, *([CONFIG] if server.files else [])]
+    mounts += [*server.parts.mounts, *user.pop("volumeMounts", [])]
+    container = _server(version, server, mounts, _drain(grace, settings), settings)
     # What the user sets replaces the operator's value, field by field.
     security = {
         "runAsNonRoot": True,
@@ -60,7 +66,7 @@ def template(
             # Said even where nobody asks: if it were dropped, its deprecated twin `serviceAccount` would bring it back.
             "serviceAccountName": "default",
             "securityContext": security,
-            "initContainers": [fetch],
+            "initContainers": [*weights.init, fetch],
             "containers": [container],
             "volumes": _unique(volumes, "name"),
             **_spread(model, version, user),
@@ -94,39 +100,23 @@ def _metadata(model: InferenceModel, version: ResolvedVersion, server: ServerPar
     return {"labels": labels, "annotations": annotations}
 
 
-def _weights_volume(version: ResolvedVersion) -> Manifest:
-    cache = version.storage.cache if version.storage else None
-    if cache is not None and cache.pvc is not None:
-        return {"name": "models", "persistentVolumeClaim": {"claimName": cache.pvc.claim_name}}
-    return {"name": "models", "emptyDir": cache.empty_dir.as_dict() if cache and cache.empty_dir else {}}
-
-
-def _size_limit(version: ResolvedVersion) -> int | None:
-    """Bytes that the emptyDir may hold: the kubelet evicts a pod that exceeds it, but only after the fact."""
-    cache = version.storage.cache if version.storage else None
-    text = cache.empty_dir.size_limit if cache and cache.empty_dir else None
-    value = parse(text) if text else None
-    return int(value) if value is not None else None
-
-
 def _fetch(
     version: ResolvedVersion,
     server: ServerParts,
-    access: StorageAccess,
-    route: FetchRoute,
+    ways: tuple[StorageAccess, FetchRoute, Weights],
     image: str,
     settings: Settings,
 ) -> Manifest:
+    access, route, weights = ways
     args = ["fetch", *access.args, "--to", WEIGHTS["mountPath"], "--layout", server.layout]
     args += ["--model-name", version.model_name, "--metrics-port", str(FETCHER_METRICS_PORT)]
     # Not longer: the kubelet starts the fetcher again, which goes on where it was, and the model says what is wrong.
     args += ["--retry-seconds", "20", "--termination-log", "/dev/termination-log"]
-    if (limit := _size_limit(version)) is not None:
-        args += ["--size-limit", str(limit)]
+    args += weights.fetch_args
     if server.files:
         args += ["--overlay", str(CONFIG["mountPath"])]
     mounts: list[Mapping[str, Any]] = [
-        WEIGHTS,
+        *weights.fetch_mounts,
         SCRATCH,
         *([CONFIG] if server.files else []),
         *access.mounts,
@@ -139,7 +129,7 @@ def _fetch(
         "args": [*args, *route.args],
         "ports": [{"name": "fetch-metrics", "containerPort": FETCHER_METRICS_PORT}],
         "volumeMounts": _unique(mounts, "mountPath"),
-        "securityContext": dict(layout.RESTRICTED),
+        "securityContext": weights.fetch_security,
     }
     env = [*access.env, *route.parts.env]
     if env:
@@ -155,7 +145,7 @@ def _fetch(
 
 
 def _server(
-    version: ResolvedVersion, server: ServerParts, user_mounts: list[Manifest], drain: int, settings: Settings
+    version: ResolvedVersion, server: ServerParts, mounts: list[Mapping[str, Any]], drain: int, settings: Settings
 ) -> Manifest:
     container = {"imagePullPolicy": settings.image_pull_policy, **server.container}
     limits = dict(server.parts.limits)
@@ -170,13 +160,6 @@ def _server(
         container["resources"] = resources
     if env:
         container["env"] = _unique([*container.get("env", []), *env], "name")
-    mounts: list[Mapping[str, Any]] = [
-        WEIGHTS,
-        SCRATCH,
-        *([CONFIG] if server.files else []),
-        *server.parts.mounts,
-        *user_mounts,
-    ]
     container["volumeMounts"] = _unique(mounts, "mountPath")
     container["lifecycle"] = {"preStop": {"sleep": {"seconds": drain}}}
     return container
