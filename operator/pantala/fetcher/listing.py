@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -65,7 +65,9 @@ async def list_model(store: Store, retry: Retry) -> Listing:
     Raises:
         FetchError: nothing is there, it may not be seen, or a name would leave the target folder.
     """
-    if store.index:
+    if store.catalog is not None:
+        listing = await _from_catalog(store, retry)
+    elif store.index:
         listing = await _from_index(store, retry)
     elif not store.lists:
         listing = Listing(single=True, files=(await stat(store, store.path, _name(store.path), retry),))
@@ -85,10 +87,15 @@ async def list_model(store: Store, retry: Retry) -> Listing:
 
 async def stat(store: Store, key: str, path: str, retry: Retry) -> RemoteFile:
     """Ask for size and etag of one file."""
+    if store.catalog is not None:
+        found = [file for file in await _cataloged(store, retry) if file.key == key]
+        if not found:
+            raise FetchError(FetchFailure.NOT_FOUND, f"{store.subject(key)} does not exist; correct the uri")
+        return replace(found[0], path=path)
     metadata = await retry.call(store.subject(key), lambda: store.operator.stat(key))
     if metadata.is_dir:
         raise FetchError(FetchFailure.NOT_FOUND, f"{store.subject(key)} is a folder; correct the uri")
-    return _file(key, path, metadata)
+    return _file(store, key, path, metadata)
 
 
 async def _file_or_folder(store: Store, retry: Retry) -> Listing:
@@ -118,13 +125,32 @@ async def _file_or_folder(store: Store, retry: Retry) -> Listing:
             # fs tells no size in a listing, and S3 has none to tell for an empty file
             files.append(await stat(store, key, relative, retry))
         else:
-            files.append(_file(key, relative, metadata))
+            files.append(_file(store, key, relative, metadata))
     if not files:
         message = (
             f"{subject} does not exist: neither an object nor a folder with objects; upload it, or correct the uri"
         )
         raise FetchError(FetchFailure.NOT_FOUND, message)
     return Listing(single=False, files=_sorted(files), folders=tuple(sorted(folders)))
+
+
+async def _from_catalog(store: Store, retry: Retry) -> Listing:
+    files = await _cataloged(store, retry)
+    single = [replace(file, path=_name(file.key)) for file in files if file.key == store.path]
+    if single:
+        return Listing(single=True, files=tuple(single))
+    base = f"{store.path.rstrip('/')}/" if store.path else ""
+    inside = [replace(file, path=file.key.removeprefix(base)) for file in files if file.key.startswith(base)]
+    if not inside:
+        message = f"{store.subject(store.path)} does not exist: neither a file nor a folder; correct the uri"
+        raise FetchError(FetchFailure.NOT_FOUND, message)
+    return Listing(single=False, files=_sorted(inside))
+
+
+async def _cataloged(store: Store, retry: Retry) -> list[RemoteFile]:
+    assert store.catalog is not None
+    entries = await retry.call(store.shown, store.catalog)
+    return [RemoteFile(file.key, file.key, file.size, file.etag, None, f"{file.size} {file.etag}") for file in entries]
 
 
 async def _from_index(store: Store, retry: Retry) -> Listing:
@@ -161,9 +187,10 @@ def _index_entry(entry: dict[str, Any]) -> tuple[str, int, str | None]:
     return path, size, sha256
 
 
-def _file(key: str, path: str, metadata: Any) -> RemoteFile:
+def _file(store: Store, key: str, path: str, metadata: Any) -> RemoteFile:
     etag = metadata.etag
-    strong = etag if etag and not etag.startswith("W/") else None  # If-Match compares strongly (RFC 9110, 13.1.1)
+    # If-Match compares strongly (RFC 9110, 13.1.1)
+    strong = etag if etag and not etag.startswith("W/") and store.takes_if_match else None
     if not etag:
         modified = metadata.last_modified
         etag = f"mtime:{modified.timestamp():.6f}" if modified else ""

@@ -5,6 +5,7 @@ any text before it leaves the process is that known secrets, user-info in URLs a
 """
 
 import base64
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,18 +14,19 @@ from urllib.parse import quote
 
 from pantala.errors import FetchFailure
 from pantala.fetcher.errors import FetchError
+from pantala.storage.registry import KEYS
 
-NAMES = (
-    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-    "HTTP_USERNAME", "HTTP_PASSWORD", "HTTP_BEARER_TOKEN",
-)  # fmt: skip
+NAMES = KEYS
 """Variables, and files in `--credentials DIR`, that are read."""
 _HIDDEN = "***"
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
 _SIGNED = re.compile(
-    r"(?i)((?:x-amz-(?:signature|credential|security-token)|signature|authorization)[=:]\s*)[^\s&\"']+"
+    r"(?i)((?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|q-signature|signature|sig"
+    r"|accesskeyid|(?:security|access)[-_]?token|delegation|authorization)[=:]\s*)[^\s&\"']+"
 )
+_PRIVATE_KEY = re.compile(r"-----BEGIN [^-]+-----.*?(-----END [^-]+-----|$)", re.DOTALL)
 _SHORTEST = 3
+_LINE = 20
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,24 @@ class Credentials:
         basic = f"{self.values.get('HTTP_USERNAME', '')}:{self.values.get('HTTP_PASSWORD', '')}"
         if len(basic) > _SHORTEST:
             plain.add(base64.b64encode(basic.encode()).decode())
+        for part in self._google():
+            plain |= {part, part.replace("\n", "\\n"), *(line for line in part.splitlines() if len(line) > _LINE)}
         return plain | {quote(value, safe="") for value in plain}
+
+    def _google(self) -> list[str]:
+        """What is secret within the key file of a service account; the file as a whole is shown by nobody."""
+        try:
+            content = json.loads(self.values.get("GOOGLE_CREDENTIALS", ""))
+        except ValueError:
+            return []
+        names = ("private_key", "private_key_id", "client_secret", "refresh_token")
+        found = [content.get(name) for name in names] if isinstance(content, dict) else []
+        return [value for value in found if isinstance(value, str) and len(value) >= _SHORTEST]
 
 
 def redact_unknown(text: str) -> str:
     """Replace what looks like a secret wherever it comes from: user-info in URLs, signatures."""
+    text = _PRIVATE_KEY.sub(_HIDDEN, text)
     return _SIGNED.sub(rf"\g<1>{_HIDDEN}", _USER_INFO.sub(f"{_HIDDEN}@", text))
 
 

@@ -1,4 +1,4 @@
-"""What a kind of store must tell about itself: how the fetcher reaches it from a pod.
+"""What a kind of store must tell about itself: what its URIs look like, and how the fetcher reaches it from a pod.
 
 Nothing here reads anything. The same parsers serve the planner (a bad URI becomes a condition before a pod exists) and
 the fetcher (the same words in the termination message).
@@ -17,9 +17,9 @@ class Source:
     """Where one version's weights are, as the resource says it."""
 
     uri: str
-    """`s3://bucket/key`, `https://host/path` or `pvc://claim/path`."""
+    """`s3://bucket/key`, `hf://owner/repo`, `https://host/path`, `pvc://claim/path` ..."""
     endpoint: str | None = None
-    """Base URL of an S3 store that is not AWS."""
+    """Base URL of the service, where the URI does not name it."""
     region: str | None = None
     """Region that S3 requests are signed for."""
     digest: str | None = None
@@ -55,17 +55,75 @@ class Invalid:
     """Path within the resource, below `spec` or the version: `uri`, `digest`, `storage.endpoint` ..."""
 
 
+@dataclass(frozen=True)
+class BucketLocation:
+    """An object, a folder (a prefix), or a whole bucket (empty key) of an object store."""
+
+    scheme: str
+    """Which kind of object store."""
+    bucket: str
+    """Or container, as Azure calls it."""
+    key: str
+
+
+@dataclass(frozen=True)
+class HttpLocation:
+    """A file, or the index of a folder, on a web server."""
+
+    origin: str
+    """Scheme, host and port, without a trailing slash."""
+    path: str
+    """Decoded, without the leading slash."""
+    index: bool
+    """Whether the path is an index file that lists the others."""
+
+
+@dataclass(frozen=True)
+class PvcLocation:
+    """A file or folder in a PersistentVolumeClaim; an empty path is its root."""
+
+    claim: str
+    path: str
+
+
+@dataclass(frozen=True)
+class RepoLocation:
+    """A file, a folder, or all of a repository (empty path) on a model hub."""
+
+    scheme: str
+    """Which hub."""
+    repo: str
+    """`owner/name`."""
+    revision: str
+    """Branch, tag or commit."""
+    path: str
+
+
+@dataclass(frozen=True)
+class HdfsLocation:
+    """A file or folder in HDFS, which is read by WebHDFS."""
+
+    host: str
+    """Of the name node, with its port."""
+    path: str
+    """Without the leading slash."""
+
+
+Location = BucketLocation | HttpLocation | PvcLocation | RepoLocation | HdfsLocation
+
+
 class Storage(Protocol):
     """One kind of store."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys that the Secret may have, each of which is a variable of the fetcher."""
+        ...
+
+    def parse(self, uri: str) -> Location | Invalid:
+        """Take a URI of this store apart; user-info, control characters and bad ports were refused before."""
+        ...
 
     def access(self, source: Source) -> StorageAccess | Invalid:
         """Tell how a pod reaches the source, or why it cannot."""
         ...
-
-
-def secret_env(secret_name: str, key: str, *, optional: bool) -> EnvVar:
-    """Make the variable `key` out of the key of the same name in a Secret."""
-    ref: dict[str, Any] = {"name": secret_name, "key": key}
-    if optional:
-        ref["optional"] = True
-    return {"name": key, "valueFrom": {"secretKeyRef": ref}}

@@ -5,31 +5,40 @@ ends in `/` means the index in that folder. All keys of the Secret are optional,
 credential at most.
 """
 
-from pantala.storage.base import Invalid, Source, StorageAccess, secret_env
-from pantala.storage.uri import check_digest, parse
+from urllib.parse import unquote, urlsplit
 
-OPTIONAL_KEYS = ("HTTP_USERNAME", "HTTP_PASSWORD", "HTTP_BEARER_TOKEN")
-"""Keys that the Secret may have."""
+from pantala.storage.base import HttpLocation, Invalid, Source, StorageAccess
+from pantala.storage.plain import Fields
+from pantala.storage.uri import bad_uri, climbs
+
+FIELDS = Fields("https://", optional_keys=("HTTP_USERNAME", "HTTP_PASSWORD", "HTTP_BEARER_TOKEN"))
+"""What of `storage` has an effect."""
 
 
 class HttpsStorage:
     """`https://host/path/file`, `https://host/folder/` or `https://host/folder/index.json`."""
 
+    keys = FIELDS.keys
+    """Keys that the Secret may have."""
+
+    def parse(self, uri: str) -> HttpLocation | Invalid:
+        """Take the URI apart; the path is encoded in it, as everywhere on the web."""
+        parts = urlsplit(uri)
+        if not parts.hostname:
+            return bad_uri(f"'{uri}' has no host; write https://host/path/model.mar")
+        if parts.query or parts.fragment:
+            shown = f"{parts.scheme}://{parts.netloc}{parts.path}"
+            return bad_uri(
+                f"'{shown}' has a query or a fragment; signed links expire, so use s3:// or storage.secretRef instead"
+            )
+        path = unquote(parts.path)[1:]
+        if climbs(path) or "//" in path:
+            return bad_uri(f"'{uri}' has an empty, '.' or '..' part in its path; write it out")
+        folder = path == "" or path.endswith("/")
+        path = f"{path}index.json" if folder else path
+        return HttpLocation(f"{parts.scheme}://{parts.netloc}", path, index=path.rsplit("/", 1)[-1] == "index.json")
+
     def access(self, source: Source) -> StorageAccess | Invalid:
         """Pass the URI as argument, credentials from the Secret."""
-        location = parse(source.uri)
-        if isinstance(location, Invalid):
-            return location
-        for field, value in (("endpoint", source.endpoint), ("region", source.region)):
-            if value is not None:
-                message = f"storage.{field} '{value}' has no effect on an https:// uri; remove it"
-                return Invalid("InvalidStorage", message, f"storage.{field}")
-        args = ["--uri", source.uri]
-        if source.digest is not None:
-            if invalid := check_digest(source.digest):
-                return invalid
-            args += ["--digest", source.digest]
-        if source.secret_name is None:
-            return StorageAccess(tuple(args))
-        env = tuple(secret_env(source.secret_name, key, optional=True) for key in OPTIONAL_KEYS)
-        return StorageAccess(tuple(args), env)
+        location = self.parse(source.uri)
+        return location if isinstance(location, Invalid) else FIELDS.access(source)

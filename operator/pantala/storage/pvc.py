@@ -3,35 +3,46 @@
 The weights are copied like those of any other store, so that what is served cannot change under the server.
 """
 
-from pantala.storage.base import Invalid, Source, StorageAccess
-from pantala.storage.uri import PvcLocation, check_digest, parse
+import re
+from dataclasses import replace
+
+from pantala.storage.base import Invalid, PvcLocation, Source, StorageAccess
+from pantala.storage.plain import Fields
+from pantala.storage.uri import bad_uri, climbs, split
 
 MOUNT_PATH = "/source"
 """Where the fetcher finds the claim."""
 VOLUME_NAME = "source"
 """Name of the volume in the pod."""
+FIELDS = Fields("pvc://")
+"""There is nothing secret about a claim, and nothing to configure."""
+_CLAIM = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 class PvcStorage:
     """`pvc://claim/path`: a file or a folder in a claim."""
 
+    keys = FIELDS.keys
+    """Keys that the Secret may have."""
+
+    def parse(self, uri: str) -> PvcLocation | Invalid:
+        """Take the URI apart."""
+        claim, path = split(uri)
+        if not _CLAIM.fullmatch(claim):
+            return bad_uri(f"'{uri}' has no valid claim name; write pvc://claim/path")
+        path = path.strip("/")
+        if climbs(path) or "//" in path:
+            return bad_uri(f"'{uri}' leaves the volume or has an empty part; write pvc://claim/path")
+        return PvcLocation(claim, path)
+
     def access(self, source: Source) -> StorageAccess | Invalid:
-        """Mount the claim; there is nothing secret about it."""
-        location = parse(source.uri)
+        """Mount the claim."""
+        location = self.parse(source.uri)
         if isinstance(location, Invalid):
             return location
-        if not isinstance(location, PvcLocation):
-            return Invalid("InvalidURI", f"uri '{source.uri}' is not pvc://claim/path", "uri")
-        given = (("endpoint", source.endpoint), ("region", source.region), ("secretRef", source.secret_name))
-        for field, value in given:
-            if value is not None:
-                message = f"storage.{field} '{value}' has no effect on a pvc:// uri; remove it"
-                return Invalid("InvalidStorage", message, f"storage.{field}")
-        args = ["--uri", source.uri]
-        if source.digest is not None:
-            if invalid := check_digest(source.digest):
-                return invalid
-            args += ["--digest", source.digest]
+        access = FIELDS.access(source)
+        if isinstance(access, Invalid):
+            return access
         volume = {"name": VOLUME_NAME, "persistentVolumeClaim": {"claimName": location.claim, "readOnly": True}}
         mount = {"name": VOLUME_NAME, "mountPath": MOUNT_PATH, "readOnly": True}
-        return StorageAccess(tuple(args), volumes=(volume,), mounts=(mount,))
+        return replace(access, volumes=(volume,), mounts=(mount,))
