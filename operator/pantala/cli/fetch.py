@@ -13,6 +13,7 @@ from pantala.errors import FetchFailure
 from pantala.fetcher import secrets, termination
 from pantala.fetcher.errors import FetchError, from_os
 from pantala.fetcher.layout import Layout
+from pantala.fetcher.nodecache import MAX_AGE, Policy
 from pantala.fetcher.progress import Progress
 from pantala.fetcher.run import Options, Summary
 from pantala.fetcher.run import fetch as run_fetch
@@ -36,6 +37,12 @@ _BY_SIGTERM = 128 + signal.SIGTERM
 @click.option("--termination-log", type=click.Path(path_type=Path), help="File for the summary (JSON, at most 1 KiB).")
 @click.option("--retry-seconds", type=float, default=120.0, show_default=True, help="Patience without any success.")
 @click.option("--size-limit", type=int, help="Bytes that the folder's volume may hold. Default: what the disk has.")
+@click.option("--cache-root", type=click.Path(path_type=Path), help="The node's cache that --to is a folder of.")
+@click.option(
+    "--cache-max-bytes", type=int, help="Bytes that all of it may take. Default: a tenth of the disk stays free."
+)
+@click.option("--cache-max-age", type=float, default=MAX_AGE, help="Seconds that unused weights stay. Default: a week.")
+@click.option("--host-path", type=click.Path(path_type=Path), help="Path of --to on the node, for hard links.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def fetch(
     uri: str,
@@ -51,6 +58,10 @@ def fetch(
     termination_log: Path | None,
     retry_seconds: float,
     size_limit: int | None,
+    cache_root: Path | None,
+    cache_max_bytes: int | None,
+    cache_max_age: float,
+    host_path: Path | None,
     log_format: str,
 ) -> None:
     """Bring the weights of a model to a folder, verified; what was interrupted is resumed.
@@ -61,7 +72,21 @@ def fetch(
     Exit codes: 0 done, 10 not found, 11 denied, 12 disk full, 13 digest mismatch, 14 changed while reading, 15 invalid,
     16 unavailable, 143 stopped by SIGTERM.
     """
-    options = Options(uri, to, digest, endpoint, region, Layout(layout), model_name, overlay, retry_seconds, size_limit)
+    cache = Policy(cache_root, cache_max_bytes, cache_max_age) if cache_root else None
+    options = Options(
+        uri=uri,
+        to=to,
+        digest=digest,
+        endpoint=endpoint,
+        region=region,
+        layout=Layout(layout),
+        model_name=model_name,
+        overlay=overlay,
+        retry_seconds=retry_seconds,
+        size_limit=size_limit,
+        cache=cache,
+        host_path=host_path,
+    )
     as_json = log_format == "json"
     progress = Progress(secrets.redact_unknown, as_json=as_json)
     try:

@@ -108,6 +108,7 @@ class Workplace:
             raise FetchError(FetchFailure.INVALID, f"{arrangement.config} is not UTF-8; write it again") from None
         renamed = rename(text, name)
         if source != target or renamed != text:
+            target.unlink(missing_ok=True)  # in place of writing into it: it may be a link to what somebody else has
             target.write_text(renamed, encoding="utf-8")
             return {target: markers.hash_file(target)}, origin
         return {}, origin

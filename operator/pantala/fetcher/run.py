@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pantala.errors import FetchFailure
 from pantala.fetcher import marker as markers
-from pantala.fetcher import verify
+from pantala.fetcher import nodecache, verify
 from pantala.fetcher.errors import FetchError, disk_full
 from pantala.fetcher.job import Fetched, Job
 from pantala.fetcher.layout import Arrangement, Layout, arrange
@@ -43,6 +43,10 @@ class Options:
     retry_seconds: float = 120.0
     size_limit: int | None = None
     """Bytes that the volume may hold though the disk below it has more: an emptyDir's sizeLimit evicts only later."""
+    cache: nodecache.Policy | None = None
+    """What may stay in the node's cache, if the target is a folder in one."""
+    host_path: Path | None = None
+    """The target as the node sees it."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,16 @@ async def fetch(options: Options, credentials: Credentials, environ: Mapping[str
     Raises:
         FetchError: why not; what is on disk can be resumed.
     """
+    if options.cache is None:
+        return await _fetch(options, credentials, environ, progress)
+    await asyncio.to_thread(nodecache.use, options.to)
+    summary = await _fetch(options, credentials, environ, progress)
+    await _make_room(options, 0, progress)
+    await asyncio.to_thread(nodecache.touch, options.to)
+    return summary
+
+
+async def _fetch(options: Options, credentials: Credentials, environ: Mapping[str, str], progress: Progress) -> Summary:
     store = _open(options, credentials, environ)
     retry = Retry(options.retry_seconds, progress.retried)
     request = _request(options)
@@ -168,6 +182,7 @@ async def _bring(run: _Run, listing: Listing) -> Summary:
     transfer = Transfer(run.store, run.retry, progress.add_bytes, lambda: progress.add_files(1))
     jobs = await asyncio.to_thread(transfer.prepare, files, targets, place.journal, hashed=options.digest is not None)
     missing = transfer.missing(jobs)
+    await _make_room(options, missing, progress)
     _check_space(options, missing, sum(file.size for file in files))
     progress.expect(sum(file.size for file in files))
     progress.phase("downloading", files=len(files), bytes=progress.expected, on_disk=progress.expected - missing)
@@ -222,6 +237,20 @@ def _place(
         config=config,
     )
     return place.place(note)
+
+
+async def _make_room(options: Options, need: int, progress: Progress) -> None:
+    """Remove from the node's cache what nobody uses; that it cannot is no reason to fail."""
+    if options.cache is None:
+        return
+    kept = await asyncio.to_thread(nodecache.collect, options.cache, options.to, need)
+    for folder in kept.removed:
+        progress.log("removed unused weights from the node's cache", folder=folder)
+    for trouble in kept.broken:
+        progress.log("a folder of the node's cache could not be looked after", level="warning", folder=trouble)
+    if options.cache.max_bytes is not None and kept.bytes + need > options.cache.max_bytes:
+        figures = {"bytes": kept.bytes + need, "limit": options.cache.max_bytes}
+        progress.log("the node's cache is over its limit; all that is left is in use, or was a moment ago", level="warning", **figures)
 
 
 def _check_space(options: Options, missing: int, whole: int) -> None:
