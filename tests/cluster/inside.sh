@@ -11,7 +11,8 @@ mount --make-rshared /
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock /run/xtables
 # default paths stay usable, but each node sees its own
-for pair in kubelet:/var/lib/kubelet containerd:/var/lib/containerd cni-lib:/var/lib/cni cni-conf:/etc/cni log:/var/log; do
+for pair in kubelet:/var/lib/kubelet containerd:/var/lib/containerd cni-lib:/var/lib/cni cni-conf:/etc/cni log:/var/log \
+    dragonfly:/var/lib/dragonfly pantala:/var/lib/pantala; do
     mkdir -p "$node/${pair%%:*}"
     mount --bind "$node/${pair%%:*}" "${pair#*:}"
 done

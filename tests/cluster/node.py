@@ -24,7 +24,9 @@ READY_SECONDS = 180.0
 
 _INSIDE = Path(__file__).with_name("inside.sh")
 _NAMESPACES = ("--net", "--mount", "--pid", "--ipc", "--uts", "--propagation", "private")
-_MOUNT_POINTS = ("/var/lib/kubelet", "/var/lib/containerd", "/var/lib/cni", "/etc/cni")
+_PRIVATE = ("kubelet", "containerd", "cni", "dragonfly", "pantala")
+_MOUNT_POINTS = (*(f"/var/lib/{name}" for name in _PRIVATE), "/etc/cni")
+"""Folders that each node has for itself; they stay on the machine, empty."""
 
 
 def name_of(spec: ClusterSpec, index: int) -> str:

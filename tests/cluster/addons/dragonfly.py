@@ -34,18 +34,23 @@ _ROOT = Path(__file__).resolve().parents[3]
 class StandinScheduler:
     """The stand-in as a process; it can be killed and started again at its address, and has forgotten all then."""
 
-    def __init__(self, listen: str = "127.0.0.1", patience: float = 30) -> None:
-        """Start it; `patience` is how long it lets a peer wait for a parent that is about to begin."""
-        self.port, self._http = free_port(), free_port()
-        self.address = f"127.0.0.1:{self.port}"
-        options = ["--listen", listen, "--port", str(self.port), "--http", str(self._http), "--patience", str(patience)]
+    def __init__(self, host: str = "127.0.0.1", patience: float = 30) -> None:
+        """Start it.
+
+        Args:
+            host: the address of this machine that it listens at: `Cluster.host_ip` for nodes.
+            patience: seconds that it lets a peer wait for a parent that is about to begin.
+        """
+        self.port, page = free_port(), free_port()
+        self.address, self._page = f"{host}:{self.port}", f"http://{host}:{page}/state"
+        options = ["--listen", host, "--port", str(self.port), "--http", str(page), "--patience", str(patience)]
         self._command = [sys.executable, "-m", "tests.cluster.addons.standin_scheduler", *options]
         self._service: Service | None = None
         self.start()
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        self._service = Service(self._command, f"http://127.0.0.1:{self._http}/state", {"PYTHONPATH": str(_ROOT)})
+        self._service = Service(self._command, self._page, {"PYTHONPATH": str(_ROOT)})
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -58,7 +63,7 @@ class StandinScheduler:
 
     def state(self) -> dict[str, Any]:
         """What it knows: hosts, urls and peers of tasks, events."""
-        found: dict[str, Any] = json.loads(http("GET", f"http://127.0.0.1:{self._http}/state")[2])
+        found: dict[str, Any] = json.loads(http("GET", self._page)[2])
         return found
 
 
@@ -167,27 +172,34 @@ class Peer:
             "download": {"server": {"socketPath": str(self.socket)}},
             "storage": {"dir": str(self.storage)},
         }
-        config = merged(merged(configuration(self.name, self.ip, seed=self.seed), own), self._config)
+        config = configuration(seed=self.seed)
+        for part in (_addresses(self.name, self.ip), own, self._config):
+            config = merged(config, part)
         (self.folder / "dfdaemon.yaml").write_text(yaml.safe_dump(config))
         dynamic = {"scheduler": {"addrs": [self._scheduler.address]}}
         (self.folder / "dynconfig.yaml").write_text(yaml.safe_dump(dynamic))
 
 
-def configuration(name: str, ip: str, *, seed: bool) -> dict[str, Any]:
-    """A dfdaemon.yaml with the ports and rules of the Dragonfly chart; pieces outlive the process."""
+def configuration(*, seed: bool) -> dict[str, Any]:
+    """A dfdaemon.yaml as the Dragonfly chart makes it, but for its patience; pieces outlive the process."""
     return {
-        "host": {"hostname": name, "ip": ip},
-        "upload": {"server": {"ip": ip, "port": 4000}},
         "seedPeer": {"enable": seed, "type": "super"},
         "scheduler": {"announceInterval": "5s", "maxScheduleCount": 5},
         "dynconfig": {"refreshInterval": "5s"},
-        "storage": {"keep": True, "server": {"ip": ip, "tcpPort": 4005, "quicPort": 4006}},
+        "storage": {"keep": True},
         # of the whole disk, which is the machine's: else every start of a daemon may forget what it has
         "gc": {"policy": {"distHighThresholdPercent": 99, "distLowThresholdPercent": 98}},
-        "proxy": {"server": {"ip": ip, "port": 4001}, "rules": [{"regex": "blobs/sha256.*"}], "prefetch": True},
-        "metrics": {"server": {"ip": ip, "port": 4002}},
-        "health": {"server": {"ip": ip, "port": 4003}},
-        "stats": {"server": {"ip": ip, "port": 4004}},
+        "proxy": {"rules": [{"regex": "blobs/sha256.*"}], "prefetch": True},
+    }
+
+
+def _addresses(name: str, ip: str) -> dict[str, Any]:
+    """What lets several daemons share a machine: each has its own address for the same ports."""
+    ports = {"upload": 4000, "proxy": 4001, "metrics": 4002, "health": 4003, "stats": 4004}
+    return {
+        "host": {"hostname": name, "ip": ip},
+        "storage": {"server": {"ip": ip, "tcpPort": 4005, "quicPort": 4006}},
+        **{part: {"server": {"ip": ip, "port": port}} for part, port in ports.items()},
     }
 
 

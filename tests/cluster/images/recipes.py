@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pantala.runtimes.images import TORCHSERVE, TRITON
 from tests.cluster.cache import cache_root, entry
-from tests.cluster.images import debian, pantala, torchserve, triton
+from tests.cluster.images import debian, dfdaemon, pantala, torchserve, triton
 from tests.cluster.images.layers import Layer, Work, blob_of, short_hash
 from tests.cluster.images.oci import Config, write_archive
 from tests.cluster.progress import say
@@ -45,6 +45,7 @@ IMAGES = {
     "pause": Image("registry.local/pause:1", Config(entrypoint=["/pause"], user="1000:1000"), _pause_layers),
     "pantala": Image(pantala.reference(), pantala.CONFIG, pantala.layers),
     "triton": Image(TRITON, triton.CONFIG, lambda: (debian.BASE, triton.LAYER)),
+    "dfdaemon": Image(dfdaemon.reference(), dfdaemon.CONFIG, dfdaemon.layers),
     "torchserve": Image(TORCHSERVE, torchserve.CONFIG, lambda: (debian.BASE, torchserve.LAYER)),
 }
 """The images of the local cluster by the name that `ensure` takes."""
