@@ -28,6 +28,8 @@ class FetchFailure(StrEnum):
     """The URI, an argument or the shape of the model cannot work, however often it is tried."""
     UNAVAILABLE = "Unavailable"
     """The store did not answer, or kept failing, for as long as retries are made."""
+    PEERS_UNAVAILABLE = "PeersUnavailable"
+    """The peers did not deliver, and the origin may not be read."""
 
     @property
     def exit_code(self) -> int:
@@ -48,6 +50,7 @@ _EXIT_CODES = {
     FetchFailure.CHANGED_WHILE_READING: 14,
     FetchFailure.INVALID: 15,
     FetchFailure.UNAVAILABLE: 16,
+    FetchFailure.PEERS_UNAVAILABLE: 17,
 }
 
 

@@ -27,7 +27,7 @@ def test_a_folder_arrives_with_every_name_and_byte(s3: S3Server, bucket: str, pr
     assert result.code == 0, result.log
     assert tree(to) == FILES
     size = sum(map(len, FILES.values()))
-    assert result.bytes == {"origin": size, "peer": 0, "cache": 0}
+    assert result.bytes == {"origin": size, "peer": 0, "local": 0, "cache": 0}
     assert result.message["files"] == len(FILES)
     assert proxy.counts.body == size
     assert sum(1 for _ in (to / ".pantala").iterdir()) == 2
@@ -40,7 +40,7 @@ def test_a_second_run_reads_nothing(s3: S3Server, bucket: str, proxy: Proxy, to:
     proxy.reset()
     second = fetch(to, f"s3://{bucket}/m", "--endpoint", proxy.url)
     assert (second.code, proxy.counts.reads, proxy.counts.body) == (0, 0, 0)
-    assert second.bytes == {"origin": 0, "peer": 0, "cache": sum(map(len, FILES.values()))}
+    assert second.bytes == {"origin": 0, "peer": 0, "local": 0, "cache": sum(map(len, FILES.values()))}
     assert second.message["fingerprint"] == first.message["fingerprint"]
     assert tree(to) == FILES
 

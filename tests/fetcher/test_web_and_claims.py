@@ -120,7 +120,7 @@ def test_a_local_folder(tmp_path: Path, to: Path) -> None:
     assert result.code == 0, result.log
     assert tree(to) == {"sub/w": CONTENT}
     assert (to / "empty folder").is_dir()
-    assert fetch(to, str(source)).bytes == {"origin": 0, "peer": 0, "cache": len(CONTENT)}
+    assert fetch(to, str(source)).bytes == {"origin": 0, "peer": 0, "local": 0, "cache": len(CONTENT)}
 
 
 def test_a_claim_that_is_not_mounted(to: Path) -> None:

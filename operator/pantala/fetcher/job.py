@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,10 @@ class Job:
     """Chunks that went into the digest."""
     hashing: bool = False
     finishing: bool = False
+    begun: bool = False
+    """Whether what was there is counted."""
+    disown: Callable[[], Awaitable[None]] | None = None
+    """Keeps what the peers gave from being given to anybody else; set where they were asked."""
     streamed: bool = False
     """Whether it comes in one request, because the server knows no ranges."""
     result: Fetched | None = None

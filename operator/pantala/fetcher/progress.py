@@ -15,8 +15,10 @@ from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, start_htt
 
 PHASES = ("starting", "waiting", "listing", "checking", "downloading", "verifying", "placing", "done", "failed")
 """In this order; `waiting` is for another fetcher on the same volume."""
-SOURCES = ("origin", "peer", "cache")
-"""Where bytes come from: the store, another node, this volume."""
+SOURCES = ("origin", "peer", "local", "cache")
+"""Where bytes come from: the store, another node, the dfdaemon of this node, this volume."""
+DIRECT = "direct"
+"""What the fetcher read from the store itself; it counts as `origin`."""
 _MIB = 1024 * 1024
 
 
@@ -47,6 +49,8 @@ class Progress:
         self.bytes = dict.fromkeys(SOURCES, 0)
         for source in SOURCES:
             self._bytes.labels(source)
+        self.direct = 0
+        """Bytes of `origin` that this process read itself; the others are dfdaemon's."""
         self.expected = 0
         self._window = (self._started, 0)
 
@@ -81,7 +85,10 @@ class Progress:
         self.log(name, level=level, **fields)
 
     def add_bytes(self, source: str, number: int) -> None:
-        """Count bytes of a source."""
+        """Count bytes of a source, or of DIRECT."""
+        if source == DIRECT:
+            source = "origin"
+            self.direct += number
         self.bytes[source] += number
         self._bytes.labels(source).inc(number)
 

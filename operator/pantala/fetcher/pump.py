@@ -6,21 +6,18 @@ long, and a store is asked a few times only. (The asynchronous reader hands over
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event
 
 from opendal.file import File
 
 from pantala.fetcher.errors import ShortRead, from_os
 from pantala.fetcher.job import PIECE, Job
+from pantala.fetcher.landing import Stopped
 from pantala.fetcher.resume import Journal
 from pantala.fetcher.stores import Store
 
 _WRONG_LENGTH = "the answer was longer or shorter than asked for"
-
-
-class Stopped(Exception):  # noqa: N818 - the one who hears it has asked for it
-    """The run has ended for another reason."""
 
 
 class ReadFailed(Exception):  # noqa: N818 - it wraps one
@@ -38,7 +35,7 @@ class Pump:
     store: Store
     journal: Journal
     """Gets a line for each chunk that is written."""
-    stop: Event = field(default_factory=Event)
+    stop: Event
     """Ends every thread at its next piece."""
 
     def bring(self, job: Job, first: int, behind: int, on_chunk: Callable[[int], None]) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pantala.errors import FetchFailure
@@ -20,7 +20,7 @@ from pantala.fetcher.progress import Progress
 from pantala.fetcher.retry import Retry
 from pantala.fetcher.secrets import Credentials
 from pantala.fetcher.stores import Store, open_store
-from pantala.fetcher.transfer import Transfer
+from pantala.fetcher.transfer import Route, Transfer, WrongPeers
 from pantala.storage.uri import check_digest
 
 REPORT_SECONDS = 5.0
@@ -47,6 +47,8 @@ class Options:
     """What may stay in the node's cache, if the target is a folder in one."""
     host_path: Path | None = None
     """The target as the node sees it."""
+    route: Route | None = None
+    """How the peers are asked; None reads the store alone."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,14 @@ class Summary:
     files: int
     config: str | None = None
     """Where the `config.pbtxt` of a Triton model came from: `store` or `overlay`."""
+    parents: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of peers by the host that gave them."""
+    retries: int = 0
+    """Requests that were tried again."""
+    fallback: str | None = None
+    """Why the store was read though the peers were to be asked: a word, a colon and a sentence."""
+    asked_peers: bool = False
+    """Whether they were to be asked."""
 
 
 async def fetch(options: Options, credentials: Credentials, environ: Mapping[str, str], progress: Progress) -> Summary:
@@ -179,21 +189,51 @@ async def _bring(run: _Run, listing: Listing) -> Summary:
     place.refuse_foreign({path.split("/", 1)[0] for path in [*arrangement.places.values(), *arrangement.folders]})
     place.make()
     place.forget_strangers(set(targets.values()))
-    transfer = Transfer(run.store, run.retry, progress.add_bytes, lambda: progress.add_files(1))
-    jobs = await asyncio.to_thread(transfer.prepare, files, targets, place.journal, hashed=options.digest is not None)
+    transfer = Transfer(run.store, run.retry, progress.add_bytes, lambda: progress.add_files(1), options.route)
+
+    def prepare() -> list[Job]:
+        return transfer.prepare(files, targets, place.journal, hashed=options.digest is not None)
+
+    jobs = await asyncio.to_thread(prepare)
     missing = transfer.missing(jobs)
-    await _make_room(options, missing, progress)
     _check_space(options, missing, sum(file.size for file in files))
     progress.expect(sum(file.size for file in files))
     progress.phase("downloading", files=len(files), bytes=progress.expected, on_disk=progress.expected - missing)
-    fetched = await _with_reports(transfer, jobs, progress)
-    progress.phase("verifying")
+    while True:
+        try:
+            fetched, digest = await _verified(run, listing, transfer, jobs)
+            break
+        except WrongPeers as wrong:  # at most once for each file
+            progress.log(
+                "the peers gave wrong bytes; reading them from the store", level="warning", cause=wrong.message
+            )
+            jobs = await asyncio.to_thread(prepare)
     place.forget_journal()  # from here on files are changed and moved, or not worth keeping
-    digest = _verified(options, listing, fetched)
     progress.phase("placing")
     note = await asyncio.to_thread(_place, run, arrangement, fetched, listing, digest)
     progress.phase("done", fingerprint=note.fingerprint, digest=digest, seconds=round(progress.seconds, 3))
-    return Summary(note.fingerprint, digest, len(fetched), note.config)
+    summary = Summary(note.fingerprint, digest, len(fetched), note.config)
+    if options.route is None:
+        return replace(summary, retries=run.retry.retries)
+    fallback = str(transfer.trouble) if transfer.trouble else None
+    return replace(summary, retries=run.retry.retries, parents=transfer.parents, fallback=fallback, asked_peers=True)
+
+
+async def _verified(
+    run: _Run, listing: Listing, transfer: Transfer, jobs: list[Job]
+) -> tuple[list[Fetched], str | None]:
+    fetched = await _with_reports(transfer, jobs, run.progress)
+    digest = run.options.digest
+    if digest is None:
+        return fetched, None
+    run.progress.phase("verifying")
+    actual = verify.model_digest([(done.file.path, done.sha256 or "") for done in fetched], single=listing.single)
+    try:
+        verify.check(run.options.uri, digest, actual)
+    except FetchError as error:
+        await transfer.refuse(jobs, error)
+        raise
+    return fetched, actual
 
 
 async def _with_reports(transfer: Transfer, jobs: list[Job], progress: Progress) -> list[Fetched]:
@@ -209,15 +249,6 @@ async def _with_reports(transfer: Transfer, jobs: list[Job], progress: Progress)
         reports.cancel()
     progress.report()
     return fetched
-
-
-def _verified(options: Options, listing: Listing, fetched: list[Fetched]) -> str | None:
-    if options.digest is None:
-        return None
-    sums = [(done.file.path, done.sha256 or "") for done in fetched]
-    digest = verify.model_digest(sums, single=listing.single)
-    verify.check(options.uri, options.digest, digest)
-    return digest
 
 
 def _place(
@@ -250,7 +281,11 @@ async def _make_room(options: Options, need: int, progress: Progress) -> None:
         progress.log("a folder of the node's cache could not be looked after", level="warning", folder=trouble)
     if options.cache.max_bytes is not None and kept.bytes + need > options.cache.max_bytes:
         figures = {"bytes": kept.bytes + need, "limit": options.cache.max_bytes}
-        progress.log("the node's cache is over its limit; all that is left is in use, or was a moment ago", level="warning", **figures)
+        progress.log(
+            "the node's cache is over its limit; all that is left is in use, or was a moment ago",
+            level="warning",
+            **figures,
+        )
 
 
 def _check_space(options: Options, missing: int, whole: int) -> None:

@@ -1,0 +1,261 @@
+"""The way through the node's dfdaemon: pieces from the node itself, from other nodes, or from the origin, and which.
+
+A thread reads a piece, writes it, and only then asks for the next one; so what is in memory is one message for each
+stream, and a slow disk slows dfdaemon down.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from random import uniform
+from threading import Lock
+from time import monotonic
+
+import grpc
+
+from pantala.distribution.identity import PIECE_LENGTH
+from pantala.errors import FetchFailure
+from pantala.fetcher import dfdaemon
+from pantala.fetcher.dfdaemon import Download, Piece, Trouble, Word
+from pantala.fetcher.errors import FetchError, changed, from_os
+from pantala.fetcher.job import CHUNK, Job
+from pantala.fetcher.landing import Landing
+from pantala.fetcher.listing import stat
+from pantala.fetcher.source import PeerSource
+
+STREAMS = 2
+"""Files at a time. One stream takes a whole core of dfdaemon for a local file, and leaves it idle while it is scheduled;
+the second fills that gap, a third only takes from the other pods of the node (and memory)."""
+NO_SOCKET_SECONDS = 10.0
+"""Patience where nobody listens, if that is less than `Terms.after`: time for a dfdaemon that restarts; a node without one
+should not cost more."""
+_FIRST, _LONGEST = 0.2, 5.0
+_WATCH = 0.5
+
+assert CHUNK % PIECE_LENGTH == 0  # a piece belongs to one chunk
+
+
+@dataclass(frozen=True)
+class Terms:
+    """When to give the peers up, and what then."""
+
+    to_origin: bool
+    """Whether what the peers do not deliver is read from the origin."""
+    after: float
+    """Seconds without a piece after which a request is given up."""
+    patience: float
+    """Seconds without a piece after which a file is given up where nobody else may deliver it."""
+
+
+@dataclass
+class Parts:
+    """What of a file has come in this process, in pieces."""
+
+    job: Job
+    pieces: set[int] = field(default_factory=set)
+    """Offsets."""
+    moved: float = field(default_factory=monotonic)
+    """When a piece came last, or the file's turn came."""
+    waiting: bool = False
+    """Whether a thread waits for dfdaemon, and not for the disk."""
+
+    def missing(self) -> tuple[int, int] | None:
+        """Offset and length of the first part that is missing."""
+        for first, behind in self.job.runs(max(1, self.job.chunks)):
+            end = sum(self.job.span(behind - 1))
+            offsets = range(self.job.span(first)[0], end, PIECE_LENGTH)
+            start = next((at for at in offsets if at not in self.pieces), None)
+            if start is not None:
+                stop = next((at for at in offsets if at > start and at in self.pieces), end)
+                return start, stop - start
+        return None
+
+    def has(self, span: tuple[int, int]) -> bool:
+        """Whether all of a part has come."""
+        return all(at in self.pieces for at in range(span[0], sum(span), PIECE_LENGTH))
+
+    def length(self, offset: int) -> int:
+        """Bytes of the piece at an offset; 0 if there can be none."""
+        fits = offset % PIECE_LENGTH == 0 and offset < self.job.file.size
+        return min(PIECE_LENGTH, self.job.file.size - offset) if fits else 0
+
+    def completes(self, offset: int) -> int | None:
+        """Note a piece, and give the chunk that it completes."""
+        self.pieces.add(offset)
+        index = offset // CHUNK
+        start, length = self.job.span(index)
+        whole = all(at in self.pieces for at in range(start, start + length, PIECE_LENGTH))
+        return index if whole else None
+
+
+class Peers:
+    """Brings files through one dfdaemon."""
+
+    def __init__(self, source: PeerSource, socket: Path, terms: Terms, landing: Landing) -> None:
+        self._source = source
+        self._socket = socket
+        self._terms = terms
+        self._landing = landing
+        self._threads = ThreadPoolExecutor(STREAMS, "peers")
+        self._lock = Lock()
+        self._downloads: set[Download] = set()
+        self.parents: Counter[str] = Counter()
+        """Bytes by the host that gave them."""
+        self.trouble: Trouble | None = None
+        """Why something was not delivered: the first of it."""
+        self._gave_up = False
+
+    def close(self) -> None:
+        """End what is on its way."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            for download in self._downloads:
+                download.cancel()
+
+    async def run(self, jobs: Sequence[Job]) -> None:
+        """Bring what can be brought; what is still missing afterwards is the origin's, if the terms allow that.
+
+        Raises:
+            FetchError: the disk does not take it, or the peers do not deliver and nobody else may.
+        """
+        queue = iter(jobs)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(STREAMS):
+                group.create_task(self._work(queue))
+
+    async def _work(self, queue: Iterator[Job]) -> None:
+        try:
+            for job in queue:
+                if not self._gave_up:
+                    await self._bring(job)
+        except BaseException:
+            self._landing.stop.set()
+            raise
+
+    async def _bring(self, job: Job) -> None:
+        landing, subject = self._landing, self._landing.store.subject(job.file.key)
+        job.disown = partial(self._disown, job)
+        await landing.begin(job)
+        parts = Parts(job)
+        number = 0
+        while (span := parts.missing()) is not None and not (self._gave_up or landing.stop.is_set()):
+            before = len(parts.pieces)
+            trouble = await self._attempt(parts, span)
+            if trouble is None:
+                continue
+            if len(parts.pieces) > before:
+                number = 0
+            if trouble.suspect:
+                await self._disown(job)
+                if (await stat(landing.store, job.file.key, job.file.path, landing.retry)).version != job.file.version:
+                    raise changed(subject)
+            if self._is_over(trouble, monotonic() - parts.moved):
+                self._give_up(trouble, subject)
+                return
+            delay = uniform(0.5, 1) * min(_LONGEST, _FIRST * 2**number)  # noqa: S311 - jitter
+            number += 1
+            landing.retry.again(subject, str(trouble), delay)
+            await asyncio.sleep(delay)
+
+    def _is_over(self, trouble: Trouble, quiet: float) -> bool:
+        if trouble.final:
+            return True
+        if not self._terms.to_origin:
+            return quiet >= self._terms.patience
+        patience = self._terms.after
+        if trouble.word is Word.NO_SOCKET:
+            patience = min(patience, NO_SOCKET_SECONDS)
+        return quiet >= patience
+
+    def _give_up(self, trouble: Trouble, subject: str) -> None:
+        self.trouble = self.trouble or trouble
+        if not self._terms.to_origin:
+            if trouble.verdict is not None:
+                raise trouble.verdict
+            message = f"{subject}: the peers did not deliver it. {trouble}; the origin may not be read (fallback: Fail)"
+            raise FetchError(FetchFailure.PEERS_UNAVAILABLE, message)
+        if not trouble.alone:
+            self._gave_up = True  # the same would cost every file the same time
+
+    async def _attempt(self, parts: Parts, span: tuple[int, int]) -> Trouble | None:
+        """Ask once for a part; None if all of it came."""
+        file = parts.job.file
+        asked = None if span == (0, file.size) else span
+        message = dfdaemon.request(self._source, file, only_peers=not self._terms.to_origin, span=asked)
+        download = Download(self._socket, message)
+        with self._lock:
+            self._downloads.add(download)
+        begun = monotonic()
+        future = self._landing.loop.run_in_executor(self._threads, self._receive, parts, span, download)
+        try:
+            while not (await asyncio.wait({future}, timeout=_WATCH))[0]:
+                if parts.waiting and monotonic() - max(begun, parts.moved) >= self._terms.after:
+                    download.cancel()
+                    await asyncio.wait({future})
+                    return Trouble(Word.STALLED, f"no piece came for {self._terms.after:g} s")
+            return future.result()
+        finally:
+            with self._lock:
+                self._downloads.discard(download)
+
+    def _receive(self, parts: Parts, span: tuple[int, int], download: Download) -> Trouble | None:
+        """Read one request to its end; in a thread."""
+        job, stop = parts.job, self._landing.stop
+        try:
+            with job.opened() as descriptor:
+                parts.waiting = True
+                for piece in download.pieces():
+                    parts.waiting = False
+                    if stop.is_set():
+                        return None
+                    if wrong := _wrong(parts, piece, download):
+                        return wrong
+                    if piece.offset not in parts.pieces:  # after an error dfdaemon may send what it has sent before
+                        job.write(descriptor, piece.content, piece.offset)
+                        self._note(parts, piece)
+                    del piece
+                    parts.waiting = True
+        except grpc.RpcError as error:
+            subject = self._landing.store.subject(job.file.key)
+            return dfdaemon.explain(error, self._socket, subject, got_something=download.size is not None)
+        except OSError as error:
+            raise from_os(error, str(job.target)) from None
+        finally:
+            parts.waiting = False
+            download.close()
+        return None if parts.has(span) else Trouble(Word.FAILED, "dfdaemon ended before the last piece")
+
+    def _note(self, parts: Parts, piece: Piece) -> None:
+        landing, job = self._landing, parts.job
+        parts.moved = monotonic()
+        landing.tell(self._count, piece.source, len(piece.content), piece.parent)
+        index = parts.completes(piece.offset)
+        if index is not None:
+            landing.journal.add(job.name, index)
+            landing.tell(landing.arrived, job, index)
+
+    def _count(self, source: str, number: int, parent: str) -> None:
+        self._landing.came(source, number)
+        if parent:
+            self.parents[parent] += number
+
+    async def _disown(self, job: Job) -> None:
+        """Have the task deleted, so that nobody is given these bytes under this etag again."""
+        task = self._source.task_id(job.file.key, job.file.etag)
+        with suppress(grpc.RpcError):  # it is not there, or nobody is there to give it
+            await asyncio.to_thread(dfdaemon.forget, self._socket, task)
+
+
+def _wrong(parts: Parts, piece: Piece, download: Download) -> Trouble | None:
+    if download.size != parts.job.file.size:
+        sentence = f"dfdaemon announces {download.size} bytes and the store has {parts.job.file.size}"
+    elif len(piece.content) != parts.length(piece.offset):
+        sentence = "a piece has another place or length than was asked for"
+    else:
+        return None
+    return Trouble(Word.FAILED, sentence, final=True, alone=True, suspect=True)
