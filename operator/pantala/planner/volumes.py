@@ -29,7 +29,7 @@ _HOLD_MEMORY = "16Mi"
 _HOLD_CPU = "50m"
 _SCRIPT = f"""
 test "$(stat -c %h {layout.MODELS})" -gt 0 || exit 1
-trap 'touch -c {layout.MODELS}/.pantala/used; exit 0' TERM
+trap 'touch -c {layout.MODELS}/.pantala/used; kill $!; exit 0' TERM
 while :; do touch -c {layout.MODELS}/.pantala/used; sleep 60 & wait $!; done
 """.strip()
 """Runs with the lock held. A folder that was removed while the lock was waited for has no links: the next start gets a new
@@ -115,6 +115,11 @@ def _content(version: ResolvedVersion, server: ServerParts) -> str:
     return digest([version.uri, version.digest, endpoint, server.layout, version.model_name, config], 8)
 
 
+def hold_command() -> list[str]:
+    """What holds a folder: a shell that has inherited the lock, so small that it costs a node nothing."""
+    return ["flock", "--shared", "--no-fork", layout.MODELS, "sh", "-c", _SCRIPT]
+
+
 def _hold(version: ResolvedVersion, image: str, settings: Settings) -> Manifest:
     """A native sidecar, started before the fetcher, whose shared lock the kernel releases however the pod ends."""
     limits = {"memory": _HOLD_MEMORY}
@@ -126,7 +131,7 @@ def _hold(version: ResolvedVersion, image: str, settings: Settings) -> Manifest:
         "image": image,
         "imagePullPolicy": settings.image_pull_policy,
         "restartPolicy": "Always",
-        "command": ["flock", "--shared", "--no-fork", layout.MODELS, "sh", "-c", _SCRIPT],
+        "command": hold_command(),
         "volumeMounts": [WEIGHTS],
         "securityContext": dict(layout.RESTRICTED),
         "resources": {"requests": {"cpu": "1m"} | limits, "limits": limits},
