@@ -10,6 +10,7 @@ import yaml
 
 from pantala.cli.operator import operator
 from pantala.cluster.resources import WATCHED, WRITTEN
+from pantala.manifest.settings import Settings
 from pantala.runtimes import registry
 from tests.charts import rights
 from tests.charts.helm import CHART, ROOT, Helm, HelmError, documents, of_kind
@@ -69,6 +70,8 @@ def test_the_crd_can_be_somebody_elses(helm: Helm) -> None:
         ({"watchNamespaces": ["Team"]}, "at '/watchNamespaces/0': 'Team' does not match pattern"),
         ({"image": {"digest": "sha256:12"}}, "at '/image/digest': 'sha256:12' does not match pattern"),
         ({"settings": {"dragonflySocketFolder": "run"}}, "at '/settings/dragonflySocketFolder': 'run' does not match"),
+        ({"settings": {"cacheHostPaths": ["/var"]}}, "at '/settings/cacheHostPaths/0': '/var' does not match pattern"),
+        ({"settings": {"cacheHostPaths": ["/a/../b"]}}, "at '/settings/cacheHostPaths/0': '/a/../b' does not match"),
         ({"tracing": {"otlpEndpoint": "otel:4318"}}, "at '/tracing/otlpEndpoint': 'otel:4318' does not match pattern"),
         ({"dragonfly": {"nodePortService": {"nodePort": "x"}}}, "nodePort': got string, want integer"),
         ({"resource": {}}, "additional properties 'resource' not allowed"),
@@ -126,9 +129,22 @@ def test_settings_reach_the_operator(helm: Helm) -> None:
     assert given["--torchserve-image"] == "example.com/torchserve:1"
     assert given["--log-level"] == "debug"
     assert given["--dragonfly-socket-folder"] == "/run/p2p"
+    assert [item for item in container["args"] if "cache-host" in item] == ["--cache-host-path=/srv/models"]
     assert {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://otel.monitoring:4318"} in container["env"]
     (other,) = of_kind(documents(helm.template({"settings": {"fetcherImage": "example.com/f:1"}})), "Deployment")
     assert "--fetcher-image=example.com/f:1" in other["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def test_the_folders_of_caches(helm: Helm) -> None:
+    """By default the chart allows what the operator allows by itself; an empty list allows none."""
+
+    def allowed(values: dict[str, Any]) -> list[str]:
+        (deployment,) = of_kind(documents(helm.template(values)), "Deployment")
+        args = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+        return [item.partition("=")[2] for item in args if item.startswith("--cache-host-path")]
+
+    assert tuple(allowed({})) == Settings().cache_host_paths
+    assert allowed({"settings": {"cacheHostPaths": []}}) == [""]
 
 
 def test_every_runtime_with_an_image_has_a_setting() -> None:

@@ -12,6 +12,7 @@ SETS: dict[str, dict[str, Any]] = {
         "settings": {
             "runtimeImages": {"triton": "example.com/triton:1", "torchserve": "example.com/torchserve:1"},
             "dragonflySocketFolder": "/run/p2p",
+            "cacheHostPaths": ["/srv/models"],
         },
         "dragonfly": {"nodePortService": {"enabled": True, "namespace": "p2p", "nodePort": 30401}},
         "tracing": {"otlpEndpoint": "http://otel.monitoring:4318"},

@@ -64,6 +64,16 @@ from pantala.manifest.settings import FETCHER_IMAGE, Settings
     help="Folder of every node in which Dragonfly's dfdaemon has its socket.",
 )
 @click.option(
+    "--cache-host-path",
+    "cache_host_paths",
+    multiple=True,
+    envvar="PANTALA_CACHE_HOST_PATHS",
+    type=click.Path(path_type=str),
+    default=Settings.cache_host_paths,
+    show_default=True,
+    help="Folder of the nodes at or below which storage.cache.hostPath may be; may be given several times.",
+)
+@click.option(
     "--kubeconfig",
     type=click.Path(exists=True, dir_okay=False),
     envvar="KUBECONFIG",
@@ -93,6 +103,7 @@ def operator(
     triton_image: str | None,
     torchserve_image: str | None,
     dragonfly_socket_folder: str,
+    cache_host_paths: tuple[str, ...],
     kubeconfig: str | None,
     log_format: str,
     log_level: str,
@@ -114,6 +125,7 @@ def operator(
             fetcher_image=fetcher_image,
             runtime_images={name: image for name, image in images.items() if image},
             dragonfly_socket_folder=dragonfly_socket_folder,
+            cache_host_paths=tuple(path.rstrip("/") for path in cache_host_paths if path),
         ),
     )
     asyncio.run(_run(kubeconfig, options))

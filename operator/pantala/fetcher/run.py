@@ -196,6 +196,7 @@ async def _bring(run: _Run, listing: Listing) -> Summary:
 
     jobs = await asyncio.to_thread(prepare)
     missing = transfer.missing(jobs)
+    await _make_room(options, missing, progress)
     _check_space(options, missing, sum(file.size for file in files))
     progress.expect(sum(file.size for file in files))
     progress.phase("downloading", files=len(files), bytes=progress.expected, on_disk=progress.expected - missing)
