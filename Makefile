@@ -36,9 +36,9 @@ tools-mesh: setup ## Build istiod, for the tests of mesh traffic (about 4 minute
 tools-keda: setup ## Build KEDA, for the tests of its scalers (about 7 minutes, once)
 	@$(BIN)/python -m tests.cluster build keda-adapter keda-operator
 
-tools-p2p: setup ## Build Dragonfly's dfdaemon and an S3 server, for the tests of peer-to-peer (about 9 minutes, once)
+tools-p2p: setup ## Build Dragonfly's dfdaemon and stores, for the tests of peer-to-peer (about 10 minutes, once)
 	@tests/cluster/setup.sh tests/cluster/debian-packages-p2p.txt
-	@$(BIN)/python -m tests.cluster build dfdaemon versitygw
+	@$(BIN)/python -m tests.cluster build dfdaemon versitygw fake-gcs-server
 
 demo: tools ## Start a real Kubernetes, install Pantala, serve a model with Triton and one with TorchServe
 	@$(BIN)/python -m tests.demo up

@@ -114,6 +114,12 @@ TOOLS: dict[str, Tool | Crate] = {
         _keda("operator"),
         Crate("dfdaemon", "dfdaemon", "dragonfly-client", ("dfdaemon", "dfget")),
         Tool("versitygw", "versitygw", "github.com/versity/versitygw/cmd/versitygw", "github.com/versity/versitygw"),
+        Tool(
+            "fake-gcs-server",
+            "fake-gcs-server",
+            "github.com/fsouza/fake-gcs-server",
+            "github.com/fsouza/fake-gcs-server",
+        ),
     )
 }
 """Every program that can be built, in the order in which a fresh machine should build them."""
@@ -123,7 +129,7 @@ NODE = ("kubelet", "kube-proxy")
 KWOK = ("kwok",)
 MESH = ("istiod",)
 KEDA = ("keda-adapter", "keda-operator")
-P2P = ("dfdaemon", "versitygw")
+P2P = ("dfdaemon", "versitygw", "fake-gcs-server")
 _ASSETS = ("etcd", "kube-apiserver", "kubectl")
 """What a folder named by KUBEBUILDER_ASSETS holds."""
 

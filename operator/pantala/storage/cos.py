@@ -10,6 +10,7 @@ COS = BucketStorage(
         endpoint=Need.REQUIRED,
         example="https://cos.ap-singapore.myqcloud.com",
         endpoint_port=False,
+        public=False,  # opendal's service sends no request without a signature
         required_keys=("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY"),
         optional_keys=("TENCENTCLOUD_SECURITY_TOKEN",),
     ),

@@ -14,6 +14,7 @@ OBS = BucketStorage(
         endpoint=Need.REQUIRED,
         example="https://obs.eu-west-101.myhuaweicloud.com",
         endpoint_port=False,
+        public=False,  # opendal's service sends no request without a signature
         required_keys=("HUAWEI_CLOUD_ACCESS_KEY_ID", "HUAWEI_CLOUD_SECRET_ACCESS_KEY"),
     ),
 )

@@ -1,5 +1,6 @@
 """The way to a store by arguments and keys, which is that of every store but a claim."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -34,6 +35,8 @@ class Fields:
     """Keys that the Secret must have, so that the kubelet names a missing one before anything starts."""
     optional_keys: tuple[str, ...] = ()
     """Keys that the Secret may have."""
+    public: bool = True
+    """Whether it can be read without keys."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -65,6 +68,8 @@ class Fields:
                 message = f"storage.{field} '{value}' has no effect on {_a(self.shown)} uri; remove it"
                 return Invalid("InvalidStorage", message, f"storage.{field}")
         invalid = self.check_endpoint(source.endpoint)
+        if invalid is None and source.secret_name is None:
+            invalid = self.check_keys(())
         if invalid is None and source.digest is not None:
             invalid = check_digest(source.digest)
         return invalid
@@ -81,6 +86,17 @@ class Fields:
             # opendal takes the host alone (services cos and obs), and would ask another port than the one that is written
             return bad_endpoint(f"endpoint '{endpoint}' has a port, which has no effect for {self.shown}; remove it")
         return None
+
+    def check_keys(self, found: Collection[str]) -> Invalid | None:
+        """Say which of the keys are missing, if some are there or none can be done without."""
+        missing = [key for key in self.required_keys if key not in found]
+        if not missing or (not found and self.public):
+            return None
+        if found:
+            message = f"{', '.join(missing)} is missing; add it to the Secret of storage.secretRef"
+        else:
+            message = f"{_a(self.shown)} uri needs storage.secretRef, a Secret with {' and '.join(missing)}"
+        return Invalid("InvalidStorage", message, "storage.secretRef")
 
 
 def _a(shown: str) -> str:

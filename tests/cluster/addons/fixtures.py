@@ -4,8 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster.addons import azure
+from tests.cluster.addons.azure import Azurite
 from tests.cluster.addons.dragonfly import Dragonfly
 from tests.cluster.addons.faults import FaultProxy
+from tests.cluster.addons.gcs import GcsServer
 from tests.cluster.addons.s3 import S3Gateway, S3Server
 
 
@@ -20,6 +23,22 @@ def s3() -> Iterator[S3Server]:
 def s3_gateway() -> Iterator[S3Gateway]:
     """An S3 server that streams large objects and checks keys (tier p2p); tests use buckets of their own."""
     with S3Gateway() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[GcsServer]:
+    """An emulator of Google Cloud Storage (tier p2p); tests use buckets of their own."""
+    with GcsServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """An emulator of Azure Blob Storage, if the machine has Node.js; tests use containers of their own."""
+    if reason := azure.lacks():
+        pytest.skip(reason)
+    with Azurite() as server:
         yield server
 
 

@@ -35,20 +35,18 @@ class Access:
         Raises:
             FetchError: with the same words as the condition of a model.
         """
-        if invalid := fields.check_endpoint(self.endpoint):
-            raise FetchError(FetchFailure.INVALID, invalid.message)
+        if refusal := fields.check_endpoint(self.endpoint):
+            raise FetchError(FetchFailure.INVALID, refusal.message)
 
     def keys(self, fields: Fields) -> dict[str, str]:
         """Give the keys of a store: all that it requires, or none.
 
         Raises:
-            FetchError: some are there and others are not.
+            FetchError: some are there and others are not, or the store needs them.
         """
         found = {name: value for name in fields.required_keys if (value := self.credentials.get(name))}
-        missing = [name for name in fields.required_keys if name not in found]
-        if found and missing:
-            text = f"{', '.join(missing)} is missing; add it to the Secret of storage.secretRef"
-            raise FetchError(FetchFailure.DENIED, text)
+        if refusal := fields.check_keys(found):
+            raise FetchError(FetchFailure.DENIED, refusal.message)
         if not found and fields.required_keys:
             return {}
         return found | {name: value for name in fields.optional_keys if (value := self.credentials.get(name))}
@@ -112,9 +110,3 @@ def operator(scheme: str, options: Mapping[str, str]) -> opendal.AsyncOperator:
         message = f"the store cannot be set up ({type(error).__name__}); check uri, storage.endpoint and storage.region"
         raise FetchError(FetchFailure.INVALID, message) from None
     return made.layer(TimeoutLayer(timeout=CONTROL_TIMEOUT, io_timeout=IO_TIMEOUT))
-
-
-def bucket_host(bucket: str, endpoint: str) -> str:
-    """Give the URL of a bucket that is asked at a host of its own, without a trailing slash."""
-    scheme, _, host = endpoint.partition("://")
-    return f"{scheme}://{bucket}.{host}"

@@ -1,7 +1,7 @@
 """Alibaba Cloud OSS."""
 
 from pantala.fetcher.source import PeerSource
-from pantala.fetcher.stores.base import Access, Store, bucket_host, operator
+from pantala.fetcher.stores.base import Access, Store, operator
 from pantala.storage.base import BucketLocation
 from pantala.storage.oss import OSS
 
@@ -21,5 +21,6 @@ def open_bucket(location: BucketLocation, access: Access) -> Store:
         peer = PeerSource(f"{shown}/", object_storage=fields, secret=secret, endpoint=endpoint)
     else:
         options["skip_signature"] = "true"
-        peer = PeerSource(f"{bucket_host(location.bucket, endpoint)}/", if_match=True, endpoint=endpoint)
+        scheme, _, host = endpoint.partition("://")
+        peer = PeerSource(f"{scheme}://{location.bucket}.{host}/", if_match=True, endpoint=endpoint)
     return Store(operator("oss", options), location.key, shown, lists=True, peer_source=peer)
