@@ -11,11 +11,12 @@ from rich.console import Console, RenderableType
 
 from pantala.cli.coldstart import replica
 from pantala.cli.summary import Summary, summarize
-from pantala.cli.tree import human, page
+from pantala.cli.tree import page
+from pantala.cli.waterfall import human, seconds, sources
 from tests.golden import DATA, assert_golden
 
 NOW = datetime(2026, 1, 5, 10, 30, 0, tzinfo=UTC)
-CASES = ("good", "starting", "failed", "replacing", "unseen")
+CASES = ("good", "starting", "failed", "replacing", "unseen", "peers")
 
 
 def case(name: str) -> Summary:
@@ -44,6 +45,19 @@ def test_json(name: str) -> None:
     found = case(name)
     assert json.loads(json.dumps(found)) == found
     assert_golden(f"cli-status/{name}.json", json.dumps(found, indent=2) + "\n")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_cold_start(name: str) -> None:
+    """The start of each replica is drawn to scale at 80 columns, also of those that are gone or on their way."""
+    assert_golden(f"cli-status/{name}-cold-start.txt", drawn(page([case(name)], whole=True, cold_start=True), 80))
+
+
+def test_narrow_cold_start() -> None:
+    """However narrow the terminal is, each phase has a bar and a figure, and no line is cut."""
+    lines = drawn(page([case("peers")], whole=True, cold_start=True), 40).splitlines()
+    assert sum(" fetch " in line and line.endswith(" s") for line in lines) == 5
+    assert max(len(line) for line in lines) <= 40
 
 
 def test_table() -> None:
@@ -76,7 +90,7 @@ def test_clock_skew() -> None:
     """A node whose clock is behind makes no negative phase."""
     given = yaml.safe_load((DATA / "cli-status" / "good.yaml").read_text())["pods"][0]
     given["metadata"]["creationTimestamp"] = "2026-01-05T10:00:05Z"
-    assert replica(given, NOW)["phases"]["schedule"] == 0
+    assert replica(given, NOW)["phases"]["scheduled"] == 0
 
 
 def test_restarted_while_starting() -> None:
@@ -88,6 +102,20 @@ def test_restarted_while_starting() -> None:
     ]
     found = replica(given, NOW)
     assert (found["step"], found["waiting"], found["restarts"]) == ("load", "CrashLoopBackOff", 1)
+
+
+@pytest.mark.parametrize(
+    ("span", "text"), [(0, "0 s"), (0.004, "0.00 s"), (0.81, "0.81 s"), (3.217, "3.2 s"), (3600, "3600 s")]
+)
+def test_seconds(span: float, text: str) -> None:
+    """Seconds are told as exactly as they are known, and no more so than anybody reads."""
+    assert seconds(span) == text
+
+
+def test_shares() -> None:
+    """Shares of less than a thousandth are not told as nothing, and no share is rounded up to all."""
+    counts = {"origin": 1, "peer": 10**9, "local": 0}
+    assert sources(counts, shares=True) == "1 B from origin (< 0.1 %), 953.7 MiB from peer (99.9 %)"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A cluster for pure tests: what an API server and its controllers make of a plan, without either."""
 
 import copy
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -144,21 +145,44 @@ class World:
         self.children[ref] = made
 
 
-def ready_pod(name: str, number: int = 0) -> Manifest:
+def ready_pod(name: str, number: int = 0, **told: Any) -> Manifest:
     """A pod of a version that answers, with the account of its fetcher."""
-    account = '{"fingerprint":"sha256:ab","files":2,"bytes":{"origin":10,"peer":0,"cache":0},"seconds":1.5}'
+    account = {"fingerprint": "sha256:ab", "files": 2, "bytes": {"origin": 10, "peer": 0, "cache": 0}, "seconds": 1.5}
     return {
         "metadata": {
             "name": f"resnet-{name}-{number}",
             "labels": naming.labels("resnet", name),
-            "creationTimestamp": "2026-01-02T03:00:00Z",
+            "creationTimestamp": f"2026-01-02T03:{number:02}:00Z",
         },
+        "spec": {"nodeName": f"node-{number}"},
         "status": {
             "phase": "Running",
-            "conditions": [{"type": "Ready", "status": "True"}],
-            "initContainerStatuses": [
-                {"name": "fetch", "state": {"terminated": {"exitCode": 0, "message": account}}, "ready": True}
+            "conditions": [
+                {"type": kind, "status": "True", "lastTransitionTime": f"2026-01-02T03:{number:02}:{second:02}Z"}
+                for kind, second in (("PodScheduled", 1), ("ContainersReady", 19), ("Ready", 19))
             ],
-            "containerStatuses": [{"name": "server", "ready": True, "state": {"running": {}}}],
+            "initContainerStatuses": [
+                {
+                    "name": "fetch",
+                    "restartCount": 0,
+                    "state": {
+                        "terminated": {
+                            "exitCode": 0,
+                            "startedAt": f"2026-01-02T03:{number:02}:04Z",
+                            "finishedAt": f"2026-01-02T03:{number:02}:06Z",
+                            "message": json.dumps(account | told),
+                        }
+                    },
+                    "ready": True,
+                }
+            ],
+            "containerStatuses": [
+                {
+                    "name": "server",
+                    "ready": True,
+                    "restartCount": 0,
+                    "state": {"running": {"startedAt": f"2026-01-02T03:{number:02}:07Z"}},
+                }
+            ],
         },
     }

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pantala.api.base import Block, Duration, list_map
+from pantala.api.base import Block, Duration, atomic, list_map
 
 VersionState = Literal["Starting", "Serving", "Parked", "Frozen", "Failed"]
 """Starting: on its way to ready. Serving: has the traffic. Parked: at zero replicas, nothing asks for it. Frozen: left the
@@ -28,15 +28,84 @@ class Condition(Block):
     """Generation of the resource that the statement is about. Default: unknown."""
 
 
-class FetchStatus(Block):
-    """What the last replica of a version fetched."""
+Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
+Count = Annotated[int, Field(ge=0)]
 
-    files: Annotated[int, Field(ge=0)] | None = None
+
+class FetchedBytes(Block):
+    """Bytes by where they came from."""
+
+    origin: Count | None = None
+    """Read from the store, by the node's dfdaemon or by the fetcher itself. Default: unknown."""
+    peer: Count | None = None
+    """Read from other nodes by the node's dfdaemon. Default: unknown."""
+    local: Count | None = None
+    """The node's dfdaemon had them already. Default: unknown."""
+    cache: Count | None = None
+    """The volume of the weights had them already. Default: unknown."""
+    proxy: Count | None = None
+    """Came through the HTTP proxy of the node's dfdaemon, which does not say from where. Default: the proxy was not used."""
+
+
+class FetchStatus(Block):
+    """What all replicas of a version that got ready have fetched, taken together; those that are gone included."""
+
+    replicas: Count | None = None
+    """How many replicas are counted. Default: unknown."""
+    files: Count | None = None
     """Number of files. Default: unknown."""
-    bytes: Annotated[int, Field(ge=0)] | None = None
-    """Bytes of all files. Default: unknown."""
-    duration: Duration | None = None
-    """How long it took, a duration to the millisecond. Default: unknown."""
+    bytes: FetchedBytes | None = None
+    """Bytes by where they came from. Default: unknown."""
+    fallbacks: Count | None = None
+    """How many replicas read the store because peers did not deliver. Default: unknown."""
+    unlisted: Annotated[tuple[Annotated[str, Field(max_length=8)], ...], Field(max_length=1400), atomic()] | None = None
+    """Digests of the names of pods that exist and are counted, but are too many for `replicas`: nobody is counted twice. Default: none."""
+
+
+class Phases(Block):
+    """How long the phases of a replica's start took, in their order; durations, to the second but for `fetch`."""
+
+    scheduled: Duration | None = None
+    """From the creation of the pod until a node was found. Default: unknown."""
+    prepare: Duration | None = None
+    """Until the fetcher started: its image, the volumes. Default: unknown."""
+    fetch: Duration | None = None
+    """Until the weights were there, verified: measured by the fetcher, to the millisecond. Default: unknown."""
+    image: Duration | None = None
+    """Until the server started: its image. Default: unknown."""
+    load: Duration | None = None
+    """Until the model answered. Default: unknown."""
+    ready: Duration | None = None
+    """Until the pod was ready: readiness gates, if it has any. Default: unknown."""
+
+
+class ReplicaStatus(Block):
+    """How one replica started, and where its weights came from. It stays as it was when the replica got ready."""
+
+    pod: Annotated[str, Field(max_length=253)]
+    """Name of the pod."""
+    node: Annotated[str, Field(max_length=253)] | None = None
+    """Node of the pod. Default: unknown."""
+    created: Time | None = None
+    """When the pod was created. Default: unknown."""
+    ready: Time | None = None
+    """When it got ready. Default: not yet, or it never did."""
+    restarts: Count | None = None
+    """How often its containers had been started again by then. Default: never."""
+    phases: Phases | None = None
+    """How long each phase took. Default: unknown."""
+    files: Count | None = None
+    """Number of files. Default: unknown."""
+    bytes: FetchedBytes | None = None
+    """Bytes by where they came from. Default: unknown."""
+    direct: Count | None = None
+    """Bytes of `bytes.origin` that the fetcher read itself though peers were to be asked: small files, what dfdaemon cannot read, what peers did not deliver. Default: peers were not to be asked."""
+    parents: Annotated[dict[str, Count], Field(max_length=4)] | None = None
+    """Bytes of `bytes.peer` by the host that gave them: the three that gave most, and `others`. Default: none."""
+    retries: Count | None = None
+    """How often the fetcher tried again. Default: unknown."""
+    fallback: Annotated[str, Field(max_length=256)] | None = None
+    """Why the store was read in place of peers: a word, and a sentence. Default: it was not."""
     fingerprint: Annotated[str, Field(max_length=80)] | None = None
     """Checksum over names, sizes and etags of the files: replicas of a version must agree on it. Default: unknown."""
 
@@ -48,14 +117,16 @@ class VersionStatus(Block):
     """Name of the version."""
     state: VersionState | None = None
     """Starting, Serving, Parked (zero replicas: nothing asks for it), Frozen (left the spec, answers until its successor is ready) or Failed. Default: unknown."""
-    replicas: Annotated[int, Field(ge=0)] | None = None
-    """Replicas that exist. Default: unknown."""
+    desired_replicas: Annotated[int, Field(ge=0)] | None = None
+    """Replicas that there shall be. Default: unknown."""
     ready_replicas: Annotated[int, Field(ge=0)] | None = None
     """Replicas that answer. Default: unknown."""
     image: Annotated[str, Field(max_length=512)] | None = None
     """Image of the model server. Default: unknown."""
     fetch: FetchStatus | None = None
-    """What the last replica fetched. Default: unknown."""
+    """What all replicas that got ready have fetched, taken together. Default: none did yet."""
+    replicas: Annotated[tuple[ReplicaStatus, ...], Field(max_length=20), list_map("pod")] | None = None
+    """The ledger: how the last 20 replicas started, and where their weights came from; fewer if they take much room. Default: none yet."""
     message: Annotated[str, Field(max_length=1024)] | None = None
     """What is in its way. Default: nothing."""
 

@@ -1,21 +1,17 @@
-"""The phases of a replica's start, from the times that Kubernetes writes into its pod. Pure.
-
-Kubernetes keeps times to the second, so a phase of 0 s took less than one.
-"""
+"""How replicas started: where a pod is on its way, and what the ledger in the status says of it. Pure."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
+from pantala.api import durations
 from pantala.manifest.types import Manifest
+from pantala.planner import ledger, phases
+from pantala.planner.phases import PHASES, container, instant
 
-PHASES = ("schedule", "prepare", "fetch", "image", "load")
-"""In their order: until a node is found; until the fetcher starts (its image, volumes); the weights; until the server
-starts (its image); until the model answers."""
-Step = Literal["schedule", "prepare", "fetch", "image", "load", "ready", "leaving", "failed"]
+Step = Literal["scheduled", "prepare", "fetch", "image", "load", "ready", "leaving", "failed"]
 
 
 class Replica(TypedDict):
@@ -30,108 +26,122 @@ class Replica(TypedDict):
     waiting: str | None
     """Kubernetes' word for what it waits for, such as `ImagePullBackOff`."""
     restarts: int
-    phases: dict[str, int]
+    phases: dict[str, float]
     """Seconds of each phase that is over."""
-    totalSeconds: int | None
+    totalSeconds: float | None
     """From the pod's creation to ready; unknown after a restart, as Kubernetes forgets the first start."""
     bytes: dict[str, int] | None
     """What the fetcher brought, by source; unknown before it is done."""
 
 
-def replica(pod: Manifest, now: datetime) -> Replica:
-    """What a pod says of its start."""
+class Entry(TypedDict):
+    """One replica in the ledger; what is unknown is null."""
+
+    pod: str
+    exists: bool
+    """Whether the pod is still there."""
+    node: str | None
+    created: str | None
+    ready: str | None
+    """When it got ready."""
+    restarts: int
+    phases: dict[str, float]
+    totalSeconds: float | None
+    files: int | None
+    bytes: dict[str, int] | None
+    direct: int | None
+    parents: dict[str, int] | None
+    retries: int | None
+    fallback: str | None
+    fingerprint: str | None
+
+
+def replica(pod: Manifest, now: datetime, told: Mapping[str, Any] | None = None) -> Replica:
+    """What is known of a pod.
+
+    Args:
+        pod: The pod.
+        now: For how long it has been at a step.
+        told: Its entry in the ledger: it knows the first start, Kubernetes only the last.
+    """
     status: Mapping[str, Any] = pod.get("status") or {}
-    fetch = _container(status, "initContainerStatuses", "fetch")
-    server = _container(status, "containerStatuses", "server")
-    done = fetch.get("state", {}).get("terminated") or {}
-    if done.get("exitCode") != 0:
-        done = {}
-    born = _time(pod["metadata"].get("creationTimestamp"))
-    begun = {
-        "schedule": born,
-        "prepare": _since(status, "PodScheduled"),
-        "fetch": _time((done or fetch.get("state", {}).get("running") or {}).get("startedAt")),
-        "image": _time(done.get("finishedAt")),
-        "load": _time((server.get("state", {}).get("running") or {}).get("startedAt")),
-    }
-    ready = _since(status, "Ready")
-    marks = [*(begun[name] for name in PHASES), ready]
-    phases = {
-        name: _seconds(start, end)
-        for name, start, end in zip(PHASES, marks, marks[1:], strict=False)
-        if start is not None and end is not None
-    }
-    # Kubernetes keeps the last start of a container only: what lies before a restarted one cannot be told apart.
-    if fetch.get("restartCount"):
-        phases.pop("prepare", None)
-    if server.get("restartCount"):
-        phases.pop("image", None)
-    step = _step(pod, status, begun, ready)
-    restarts = int(fetch.get("restartCount", 0)) + int(server.get("restartCount", 0))
-    at = begun.get(step)
+    start = phases.start(pod)
+    told = told or ledger.entry(pod, now) or {}
+    spans = _seconds(told)
+    if "ready" not in told:
+        spans = {name: _number(span.total_seconds()) for name, span in start.phases.items()} | spans
+    fetch = container(status, "initContainerStatuses", "fetch")
+    server = container(status, "containerStatuses", "server")
+    step = _step(pod, status, start)
+    at = start.begun.get(step) if step != "ready" else None
     return {
         "name": pod["metadata"]["name"],
-        "node": pod.get("spec", {}).get("nodeName"),
+        "node": (pod.get("spec") or {}).get("nodeName"),
         "step": step,
-        "stepSeconds": _seconds(at, now) if at is not None else None,
+        "stepSeconds": max(0, round((now - at).total_seconds())) if at is not None else None,
         "waiting": _waiting(fetch) or _waiting(server),
-        "restarts": restarts,
-        "phases": phases,
-        "totalSeconds": _seconds(born, ready) if born and ready and not restarts else None,
-        "bytes": _bytes(done.get("message")),
+        "restarts": start.restarts,
+        "phases": {name: spans[name] for name in PHASES if name in spans},
+        "totalSeconds": _total(told),
+        "bytes": told.get("bytes"),
     }
 
 
-def _step(
-    pod: Manifest, status: Mapping[str, Any], begun: Mapping[str, datetime | None], ready: datetime | None
-) -> Step:
+def entry(told: Mapping[str, Any], *, exists: bool) -> Entry:
+    """An entry of the ledger."""
+    return {
+        "pod": told["pod"],
+        "exists": exists,
+        "node": told.get("node"),
+        "created": told.get("created"),
+        "ready": told.get("ready"),
+        "restarts": told.get("restarts", 0),
+        "phases": _seconds(told),
+        "totalSeconds": _total(told),
+        "files": told.get("files"),
+        "bytes": told.get("bytes"),
+        "direct": told.get("direct"),
+        "parents": told.get("parents"),
+        "retries": told.get("retries"),
+        "fallback": told.get("fallback"),
+        "fingerprint": told.get("fingerprint"),
+    }
+
+
+def _seconds(told: Mapping[str, Any]) -> dict[str, float]:
+    spans = told.get("phases", {})
+    return {name: _number(durations.parse(spans[name]).total_seconds()) for name in PHASES if name in spans}
+
+
+def _total(told: Mapping[str, Any]) -> float | None:
+    created, ready = instant(told.get("created")), instant(told.get("ready"))
+    if created is None or ready is None or told.get("restarts"):
+        return None
+    return _number(max(0.0, (ready - created).total_seconds()))
+
+
+def _number(seconds: float) -> float:
+    """Kubernetes' whole seconds are shown as such."""
+    return int(seconds) if seconds == int(seconds) else seconds
+
+
+def _step(pod: Manifest, status: Mapping[str, Any], start: phases.Start) -> Step:
+    begun = start.begun
     if "deletionTimestamp" in pod["metadata"]:
         return "leaving"
     if status.get("phase") == "Failed":
         return "failed"
-    if ready is not None:
+    if start.ready is not None:
         return "ready"
     if begun["load"] is not None or begun["image"] is not None:
         # A server that ended and waits to be started again has had its image.
-        again = _container(status, "containerStatuses", "server").get("restartCount", 0)
+        again = container(status, "containerStatuses", "server").get("restartCount", 0)
         return "load" if begun["load"] is not None or again else "image"
-    if begun["fetch"] is not None or _container(status, "initContainerStatuses", "fetch").get("restartCount", 0):
+    if begun["fetch"] is not None or container(status, "initContainerStatuses", "fetch").get("restartCount", 0):
         return "fetch"
-    return "prepare" if begun["prepare"] is not None else "schedule"
+    return "prepare" if begun["prepare"] is not None else "scheduled"
 
 
-def _container(status: Mapping[str, Any], key: str, name: str) -> Mapping[str, Any]:
-    return next((item for item in status.get(key) or () if item.get("name") == name), {})
-
-
-def _since(status: Mapping[str, Any], kind: str) -> datetime | None:
-    """Since when a condition of the pod is true."""
-    for condition in status.get("conditions") or ():
-        if condition["type"] == kind and condition["status"] == "True":
-            return _time(condition.get("lastTransitionTime"))
-    return None
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def _seconds(start: datetime | None, end: datetime | None) -> int:
-    # Clocks of the control plane and of nodes differ: never below zero.
-    return max(0, round((end - start).total_seconds())) if start and end else 0
-
-
-def _waiting(container: Mapping[str, Any]) -> str | None:
-    reason = (container.get("state", {}).get("waiting") or {}).get("reason")
+def _waiting(status: Mapping[str, Any]) -> str | None:
+    reason = (status.get("state", {}).get("waiting") or {}).get("reason")
     return None if reason in {None, "PodInitializing", "ContainerCreating"} else str(reason)
-
-
-def _bytes(message: str | None) -> dict[str, int] | None:
-    """The fetcher's account by source, from its termination message."""
-    try:
-        found = json.loads(message or "").get("bytes")
-    except (ValueError, AttributeError):
-        return None
-    if not isinstance(found, dict):
-        return None
-    return {str(source): count for source, count in found.items() if isinstance(count, int)}

@@ -34,6 +34,7 @@ class _Question:
     namespace: str | None
     """None is the context's."""
     everywhere: bool
+    cold_start: bool
 
 
 @click.command()
@@ -41,6 +42,7 @@ class _Question:
 @click.option("-n", "--namespace", metavar="NAME", help="Namespace. Default: the context's.")
 @click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="Models of all namespaces.")
 @click.option("-w", "--watch", is_flag=True, help="Follow changes until Ctrl-C.")
+@click.option("--cold-start", is_flag=True, help="Draw how each replica started, those that are gone included.")
 @click.option(
     "-o",
     "--output",
@@ -54,20 +56,21 @@ def status(
     namespace: str | None,
     everywhere: bool,  # noqa: FBT001 -- click's way
     watch: bool,  # noqa: FBT001
+    cold_start: bool,  # noqa: FBT001
     form: str | None,
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
     """Show models: their versions and replicas, what is in their way, and how long each phase of a cold start took.
 
-    Phases of a replica: schedule (until a node is found), prepare (until the fetcher starts: its image, volumes), fetch
-    (the weights), image (until the server starts: its image), load (until the model answers).
+    Phases of a replica: scheduled (until a node is found), prepare (until the fetcher starts: its image, volumes), fetch
+    (the weights), image (until the server starts: its image), load (until the model answers), ready (readiness gates).
 
     Exit code: 0 all are Ready, 1 some are not, 2 error.
     """
     if name and everywhere:
         raise click.UsageError("NAME and --all-namespaces exclude each other; use -n for a namespace.")
-    question = _Question(name, namespace, everywhere)
+    question = _Question(name, namespace, everywhere, cold_start)
     last: list[Summary] = []
 
     def keep(found: list[Summary]) -> None:
@@ -167,7 +170,8 @@ def _print(models: list[Summary], question: _Question, form: str | None) -> None
 
 def _drawing(models: list[Summary], question: _Question, form: str | None, console: Console) -> RenderableType:
     whole = form == "tree" or question.name is not None
-    return page(models, whole=whole, ascii_only=not console.encoding.startswith("utf"))
+    ascii_only = not console.encoding.startswith("utf")
+    return page(models, whole=whole, ascii_only=ascii_only, cold_start=question.cold_start)
 
 
 def _console() -> Console:

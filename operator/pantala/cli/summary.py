@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Literal, TypedDict
 
 from pantala import naming
-from pantala.api import durations
-from pantala.cli.coldstart import Replica, replica
+from pantala.cli.coldstart import Entry, Replica, entry, replica
 from pantala.manifest.types import Manifest
+from pantala.planner import ledger
 
 State = Literal["Ready", "Starting", "Failed", "Outdated", "Unseen", "Deleting"]
 """Ready; Starting; Failed: needs a change by somebody; Outdated: the status is about an older spec; Unseen: no operator has
@@ -25,12 +25,14 @@ class Condition(TypedDict):
 
 
 class Fetch(TypedDict):
-    """What the last replica of a version fetched; unknown figures are null."""
+    """What all replicas of a version that got ready have fetched, taken together."""
 
-    files: int | None
-    bytes: int | None
-    seconds: float | None
-    fingerprint: str | None
+    replicas: int
+    files: int
+    bytes: dict[str, int]
+    """By source."""
+    fallbacks: int
+    """Replicas that read the store because peers did not deliver."""
 
 
 class Version(TypedDict):
@@ -39,11 +41,14 @@ class Version(TypedDict):
     name: str
     state: str | None
     readyReplicas: int
-    replicas: int
+    desiredReplicas: int
     image: str | None
     fetch: Fetch | None
     message: str | None
     pods: list[Replica]
+    """Those that exist."""
+    replicas: list[Entry]
+    """The ledger: the last starts, those of pods that are gone included."""
 
 
 class Summary(TypedDict):
@@ -112,6 +117,7 @@ def _state(meta: Mapping[str, Any], status: Mapping[str, Any], conditions: Mappi
 
 
 _BAD_WHEN_TRUE = frozenset({"Reconciling", "Stalled"})
+_FINE_BUT_TOLD = frozenset({"Paused", "FellBack"})
 
 
 def _trouble(conditions: Mapping[str, Mapping[str, Any]]) -> list[Condition]:
@@ -119,7 +125,7 @@ def _trouble(conditions: Mapping[str, Mapping[str, Any]]) -> list[Condition]:
     found: dict[tuple[str, str], Condition] = {}
     for kind, item in conditions.items():
         fine = (item["status"] == "True") != (kind in _BAD_WHEN_TRUE)
-        if fine and item["reason"] != "Paused":
+        if fine and item["reason"] not in _FINE_BUT_TOLD:
             continue
         key = (item["reason"], item.get("message", ""))
         found.setdefault(key, {"types": [], "reason": key[0], "message": key[1]})["types"].append(kind)
@@ -127,16 +133,18 @@ def _trouble(conditions: Mapping[str, Mapping[str, Any]]) -> list[Condition]:
 
 
 def _version(name: str, status: Mapping[str, Any], pods: list[Manifest], now: datetime) -> Version:
-    fetch = status.get("fetch")
+    fetch, told = status.get("fetch"), {item["pod"]: item for item in ledger.entries(status)}
+    names = {pod["metadata"]["name"] for pod in pods}
     return {
         "name": name,
         "state": status.get("state"),
         "readyReplicas": status.get("readyReplicas", 0),
-        "replicas": status.get("replicas", 0),
+        "desiredReplicas": status.get("desiredReplicas", 0),
         "image": status.get("image"),
         "fetch": _fetch(fetch) if fetch is not None else None,
         "message": status.get("message"),
-        "pods": [replica(pod, now) for pod in sorted(pods, key=_age)],
+        "pods": [replica(pod, now, told.get(pod["metadata"]["name"])) for pod in sorted(pods, key=_age)],
+        "replicas": [entry(item, exists=item["pod"] in names) for item in told.values()],
     }
 
 
@@ -145,12 +153,11 @@ def _age(pod: Manifest) -> tuple[str, str]:
 
 
 def _fetch(status: Mapping[str, Any]) -> Fetch:
-    duration = status.get("duration")
     return {
-        "files": status.get("files"),
-        "bytes": status.get("bytes"),
-        "seconds": durations.parse(duration).total_seconds() if duration else None,
-        "fingerprint": status.get("fingerprint"),
+        "replicas": status.get("replicas", 0),
+        "files": status.get("files", 0),
+        "bytes": status.get("bytes", {}),
+        "fallbacks": status.get("fallbacks", 0),
     }
 
 

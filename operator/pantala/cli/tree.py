@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from pantala.cli.coldstart import PHASES, Replica
+from pantala.cli.coldstart import Replica
 from pantala.cli.summary import Condition, Summary, Version
+from pantala.cli.waterfall import STEPS, human, seconds, sources, starts
 
 _STATES = {
     "Ready": ("✔", "+", "green"),
@@ -26,35 +27,11 @@ _HINTS = {
     "Unseen": "no operator has looked at it: is one running?",
     "Deleting": "it is being deleted",
 }
-_STEPS = {
-    "schedule": "waits for a node",
-    "prepare": "prepares",
-    "fetch": "fetches",
-    "image": "gets the server's image",
-    "load": "loads the model",
-    "leaving": "leaves",
-    "failed": "failed",
-}
-_KIBI = 1024
-
-
-def human(count: int) -> str:
-    """A number of bytes as people say it."""
-    size, unit = float(count), "B"
-    for bigger in ("KiB", "MiB", "GiB", "TiB"):
-        if size < _KIBI:
-            break
-        size, unit = size / _KIBI, bigger
-    return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
 
 
 def tree(model: Summary, *, ascii_only: bool = False) -> Tree:
     """All that is told of one model."""
-    head = _state(model, ascii_only=ascii_only)
-    head.append(f" {model['namespace']}/{model['name']}", style="bold")
-    if model["version"]:
-        head.append(f", version {model['version']} answers" if model["ready"] else f", version {model['version']}")
-    root = Tree(head, guide_style="dim")
+    root = _root(model, ascii_only=ascii_only)
     if hint := _HINTS.get(model["state"]):
         root.add(Text(hint))
     if model["url"]:
@@ -69,6 +46,21 @@ def tree(model: Summary, *, ascii_only: bool = False) -> Tree:
     return root
 
 
+def cold_starts(model: Summary, *, ascii_only: bool = False) -> Tree:
+    """How the replicas of one model started."""
+    root = _root(model, ascii_only=ascii_only)
+    for condition in model["conditions"]:
+        if "Distributed" in condition["types"]:
+            root.add(_condition(condition))
+    for version in model["versions"]:
+        found = starts(version, ascii_only=ascii_only)
+        if found or version["desiredReplicas"]:
+            branch = root.add(_title(version, model))
+            for start in found:
+                branch.add(start)
+    return root
+
+
 def table(models: Iterable[Summary], *, ascii_only: bool = False) -> RenderableType:
     """A line for each model."""
     found = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -77,7 +69,7 @@ def table(models: Iterable[Summary], *, ascii_only: bool = False) -> RenderableT
     found.add_column("IN THE WAY", ratio=1, overflow="fold")
     for model in models:
         version = _answering(model)
-        replicas = f"{version['readyReplicas']}/{version['replicas']}" if version else ""
+        replicas = f"{version['readyReplicas']}/{version['desiredReplicas']}" if version else ""
         cause = next((item["message"] for item in model["conditions"]), _HINTS.get(model["state"], ""))
         found.add_row(
             f"{model['namespace']}/{model['name']}",
@@ -90,8 +82,10 @@ def table(models: Iterable[Summary], *, ascii_only: bool = False) -> RenderableT
     return found
 
 
-def page(models: list[Summary], *, whole: bool, ascii_only: bool = False) -> RenderableType:
-    """A tree for each model, or a table of them."""
+def page(models: list[Summary], *, whole: bool, ascii_only: bool = False, cold_start: bool = False) -> RenderableType:
+    """A tree for each model, or a table of them, or how their replicas started."""
+    if cold_start:
+        return Group(*(cold_starts(model, ascii_only=ascii_only) for model in models))
     if whole:
         return Group(*(tree(model, ascii_only=ascii_only) for model in models))
     return table(models, ascii_only=ascii_only)
@@ -113,18 +107,32 @@ def _condition(condition: Condition) -> Text:
     return found.append(f"\n{condition['message']}", style="default")
 
 
-def _version(root: Tree, version: Version, model: Summary, told: set[str]) -> None:
+def _root(model: Summary, *, ascii_only: bool) -> Tree:
+    head = _state(model, ascii_only=ascii_only)
+    head.append(f" {model['namespace']}/{model['name']}", style="bold")
+    if model["version"]:
+        head.append(f", version {model['version']} answers" if model["ready"] else f", version {model['version']}")
+    return Tree(head, guide_style="dim")
+
+
+def _title(version: Version, model: Summary) -> Text:
     state = version["state"] or "Unknown"
     line = Text(f"version {version['name']}: ", style="bold")
     line.append(state, style=_VERSION_COLOURS.get(state, "default"))
-    line.append(f", {version['readyReplicas']} of {version['replicas']} replicas ready", style="not bold")
+    line.append(f", {version['readyReplicas']} of {version['desiredReplicas']} replicas ready", style="not bold")
     if version["name"] == model["target"] != model["version"] and model["version"]:
         line.append(", to have the traffic", style="not bold")
-    branch = root.add(line)
+    return line
+
+
+def _version(root: Tree, version: Version, model: Summary, told: set[str]) -> None:
+    branch = root.add(_title(version, model))
     if version["image"]:
         branch.add(Text(f"image    {version['image']}", overflow="fold"))
     if fetched := _fetched(version):
         branch.add(Text(f"fetched  {fetched}"))
+    if (fetch := version["fetch"]) and fetch["replicas"] > 1 and (carried := sources(fetch["bytes"])):
+        branch.add(Text(f"in all   {carried}, by {fetch['replicas']} replicas"))
     if version["message"] and version["message"] not in told:
         branch.add(Text(version["message"], style="yellow"))
     for pod in version["pods"]:
@@ -132,11 +140,12 @@ def _version(root: Tree, version: Version, model: Summary, told: set[str]) -> No
 
 
 def _fetched(version: Version) -> str:
-    fetch = version["fetch"]
-    if fetch is None:
+    """What the newest replica fetched."""
+    if not version["replicas"]:
         return ""
-    parts = [] if fetch["bytes"] is None else [human(fetch["bytes"])]
-    parts += [] if fetch["seconds"] is None else [f"in {fetch['seconds']:.1f} s"]
+    newest = version["replicas"][-1]
+    parts = [] if newest["bytes"] is None else [human(sum(newest["bytes"].values()))]
+    parts += [f"in {seconds(newest['phases']['fetch'])}"] if "fetch" in newest["phases"] else []
     return " ".join(parts)
 
 
@@ -147,9 +156,9 @@ def _replica(pod: Replica) -> Text:
     if pod["step"] == "ready":
         line.append(": ready", style="green")
         if pod["totalSeconds"] is not None:
-            line.append(f" after {pod['totalSeconds']} s", style="green")
+            line.append(f" after {seconds(pod['totalSeconds'])}", style="green")
     else:
-        line.append(f": {_STEPS[pod['step']]}", style="yellow")
+        line.append(f": {STEPS[pod['step']]}", style="yellow")
         if pod["stepSeconds"] is not None:
             line.append(f", for {pod['stepSeconds']} s")
     if pod["waiting"]:
@@ -157,10 +166,8 @@ def _replica(pod: Replica) -> Text:
     if pod["restarts"]:
         line.append(f", {pod['restarts']} restart{'s' if pod['restarts'] > 1 else ''}", style="red")
     if pod["phases"]:
-        line.append(
-            "\nphases   " + ", ".join(f"{name} {pod['phases'][name]} s" for name in PHASES if name in pod["phases"])
-        )
-    sources = {name: count for name, count in (pod["bytes"] or {}).items() if count}
-    if sources:
-        line.append("\nbytes    " + ", ".join(f"{human(count)} from {name}" for name, count in sources.items()))
+        spans = [f"{name} {seconds(span)}" for name, span in pod["phases"].items() if span or name != "ready"]
+        line.append("\nphases   " + ", ".join(spans))
+    if carried := sources(pod["bytes"] or {}):
+        line.append(f"\nbytes    {carried}")
     return line

@@ -12,11 +12,14 @@ from pydantic import ValidationError
 from pantala import naming
 from pantala.api import resolve
 from pantala.api.model import InferenceModel
+from pantala.manifest.canonical import canonical
 from pantala.manifest.types import Manifest
-from pantala.planner import account
+from pantala.planner import account, ledger
+from pantala.planner.ledger import Ledger
 from pantala.planner.observed import Observed, ready_pods, rolled_out
 from pantala.planner.plan import Plan
 from pantala.planner.verdicts import Version, verdicts
+from pantala.planner.weights import weights
 from pantala.status import conditions, transitions
 from pantala.status.conditions import Condition
 from pantala.status.diagnosis import diagnose, present
@@ -24,8 +27,19 @@ from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
 from pantala.status.transitions import Notice
 
+STATUS_BYTES = 60 * 1024
+"""Most bytes of the whole status: where it would be more, the ledger is shorter."""
 LAZY_SECONDS = 2.0
 """How long a change that nobody waits for may wait for company, so that several make one write."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A replica that just got ready."""
+
+    version: str
+    entry: Manifest
+    """As it is in the ledger."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,8 @@ class Report:
     events: tuple[Notice, ...] = ()
     urgent: bool = True
     """False if only figures changed: such a status may wait `LAZY_SECONDS` for the next change."""
+    started: tuple[Started, ...] = ()
+    """Replicas that this status is the first to call ready."""
 
 
 def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Problem, ...], now: datetime) -> Report:
@@ -51,10 +67,9 @@ def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Pr
     names = [version.name for version in model.spec.versions]
     before: Mapping[str, Any] = seen.model.get("status") or {}
     known = {version["name"]: version for version in before.get("versions", ())}
-    versions = {
-        name: _version(model, seen, plan, name, known.get(name, {}))
-        for name in [*names, *([plan.frozen] if plan.frozen else [])]
-    }
+    every = [*names, *([plan.frozen] if plan.frozen else [])]
+    ledgers = _ledgers(seen, {name: known.get(name, {}) for name in every}, now)
+    versions = {name: _version(model, seen, plan, name, ledgers[name]) for name in every}
     # Without the model's own Service (a stranger may have its name) no request reaches a pod.
     found = verdicts(plan, versions, problems, routed=seen.stable == plan.serving)
     generation = model.metadata.generation
@@ -73,7 +88,16 @@ def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Pr
     ports = _node_ports(seen, model)
     if ports:
         status["nodePort"] = ports
-    return Report(status, transitions.events(before, status), urgent=transitions.urgent(before, status))
+    size = (
+        STATUS_BYTES
+        - ledger.MARKS_BYTES
+        - len(canonical(status))
+        - len(canonical([book.totals for book in ledgers.values()]))
+    )
+    for item, short in zip(status["versions"], ledger.bounded(ledgers, size).values(), strict=True):
+        item.update(short.status())
+    started = tuple(Started(name, entry) for name, book in ledgers.items() for entry in book.started)
+    return Report(status, transitions.events(before, status), transitions.urgent(before, status), started)
 
 
 def unreadable(seen: Observed, error: ValidationError, now: datetime) -> Report:
@@ -92,7 +116,18 @@ def unreadable(seen: Observed, error: ValidationError, now: datetime) -> Report:
     return Report(status, transitions.events(before, status))
 
 
-def _version(model: InferenceModel, seen: Observed, plan: Plan, name: str, before: Mapping[str, Any]) -> Version:
+def _ledgers(seen: Observed, before: Mapping[str, Mapping[str, Any]], now: datetime) -> dict[str, Ledger]:
+    """The ledgers of all versions, not bounded yet."""
+    marks = {name: len((version.get("fetch") or {}).get("unlisted", ())) for name, version in before.items()}
+    found = {}
+    for name, version in before.items():
+        pods = [pod for pod in seen.pods if pod["metadata"].get("labels", {}).get(naming.LABEL_VERSION) == name]
+        room = ledger.UNLISTED - sum(count for other, count in marks.items() if other != name)
+        found[name] = ledger.update(version, pods, now, room=room)
+    return found
+
+
+def _version(model: InferenceModel, seen: Observed, plan: Plan, name: str, book: Ledger) -> Version:
     live, pods = seen.deployment(name), seen.pods_of(name)
     wanted = int(live["spec"].get("replicas", 1)) if live else 0
     ready = ready_pods(pods)
@@ -107,10 +142,8 @@ def _version(model: InferenceModel, seen: Observed, plan: Plan, name: str, befor
         updating = ready > 0 and status.get("updatedReplicas", 0) < status.get("replicas", 0)
         telling = present(live, pods)
         problem = None if telling is None else diagnose(live, telling, updating=updating)
-    told = account.newest(pods)
-    # Latched: a pod that is gone takes nothing away from what is known of the weights.
-    fetch = told.status if told is not None else before.get("fetch")
-    return Version(name, ready, wanted, done, problem, fetch, _without_effect(model, name, told))
+    note = _without_effect(model, name, account.newest(pods))
+    return Version(name, ready, wanted, done, problem, book, weights(pods), note)
 
 
 def _without_effect(model: InferenceModel, name: str, told: account.Account | None) -> str | None:
@@ -129,7 +162,7 @@ def _version_status(plan: Plan, version: Version) -> Manifest:
     status: Manifest = {
         "name": version.name,
         "state": _state(plan, version),
-        "replicas": version.wanted,
+        "desiredReplicas": version.wanted,
         "readyReplicas": version.ready,
     }
     if version.name in plan.images:
@@ -138,8 +171,6 @@ def _version_status(plan: Plan, version: Version) -> Manifest:
         status["message"] = conditions.bounded(version.problem.message)
     elif version.note is not None:
         status["message"] = conditions.bounded(version.note)
-    if version.fetch is not None:
-        status["fetch"] = version.fetch
     return status
 
 

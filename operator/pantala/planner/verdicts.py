@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pantala.manifest.types import Manifest
+from pantala.planner.ledger import Ledger
 from pantala.planner.plan import Plan
+from pantala.planner.weights import Weights
 from pantala.status.conditions import Condition
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
@@ -21,7 +22,8 @@ class Version:
     wanted: int
     rolled_out: bool
     problem: Problem | None
-    fetch: Manifest | None
+    ledger: Ledger
+    weights: Weights
     note: str | None = None
     """What the user should know although nothing is in the way."""
 
@@ -39,7 +41,11 @@ def verdicts(
     """
     target, serving = versions[plan.target], versions.get(plan.serving)
     invalid = [version.problem for version in versions.values() if version.name in plan.invalid and version.problem]
-    refused = (*problems, *invalid)
+    # Pods that the namespace forbids are a matter of the resource: no node or store will make it better.
+    forbidden = [
+        item for item in (target.problem, serving and serving.problem) if item and item.reason is Reason.POD_SECURITY
+    ]
+    refused = (*problems, *invalid, *dict.fromkeys(forbidden))
     found = []
     if plan.paused:
         found.append(
@@ -55,7 +61,7 @@ def verdicts(
     trouble = next(iter(refused), None) or target.problem or (serving.problem if serving else None)
     answers = routed and serving is not None and serving.ready > 0
     found.append(_ready(plan, target, serving, trouble, answers=answers))
-    distributed = _distributed(target)
+    distributed = _distributed(target, versions)
     if distributed is not None:
         found.append(distributed)
     settled = plan.serving == plan.target and target.rolled_out and plan.frozen is None and not refused
@@ -103,18 +109,23 @@ _FETCH_REASONS = frozenset(
         Reason.WEIGHTS_CHANGED,
         Reason.WEIGHTS_INVALID,
         Reason.STORE_UNAVAILABLE,
+        Reason.PEERS_UNAVAILABLE,
         Reason.FETCH_FAILED,
         Reason.SECRET_MISSING,
     }
 )
 
 
-def _distributed(target: Version) -> Condition | None:
-    """Whether the target's weights arrived; nothing is said before a replica has tried."""
+def _distributed(target: Version, versions: Mapping[str, Version]) -> Condition | None:
+    """Whether the target's weights arrived, and are the same everywhere; nothing is said before a replica has tried."""
     if target.problem is not None and target.problem.reason in _FETCH_REASONS:
         return Condition("Distributed", status=False, reason=target.problem.reason, message=target.problem.message)
-    if target.fetch is not None or target.rolled_out:
-        return Condition(
-            "Distributed", status=True, reason=Reason.FETCHED, message=f"The weights of version {target.name} arrived."
-        )
-    return None
+    for version in (target, *versions.values()):
+        if words := version.weights.difference(version.name):
+            return Condition("Distributed", status=False, reason=Reason.WEIGHTS_DIFFER, message=words)
+    if not target.ledger.entries and not target.ledger.totals and not target.rolled_out:
+        return None
+    if words := target.weights.detour(target.name):
+        return Condition("Distributed", status=True, reason=Reason.FELL_BACK, message=words)
+    message = f"The weights of version {target.name} arrived."
+    return Condition("Distributed", status=True, reason=Reason.FETCHED, message=message)

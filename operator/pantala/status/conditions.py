@@ -25,14 +25,14 @@ class Condition:
     message: str
 
 
-def bounded(text: str) -> str:
-    """The beginning of a text that takes at most `MESSAGE_LIMIT` bytes in JSON, in which a character may take six."""
+def bounded(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """The beginning of a text that takes at most `limit` bytes in JSON, in which a character may take six."""
     # A file name that is no UTF-8 comes as half of a surrogate pair, which no JSON of the API server's can hold.
     text = text.encode(errors="replace").decode()
-    if len(canonical(text)) - 2 <= MESSAGE_LIMIT:
+    if len(canonical(text)) - 2 <= limit:
         return text
-    while (size := len(canonical(text)) + 1) > MESSAGE_LIMIT:
-        text = text[: min(len(text) - 1, len(text) * MESSAGE_LIMIT // size)]
+    while (size := len(canonical(text)) + 1) > limit:
+        text = text[: min(len(text) - 1, len(text) * limit // size)]
     return text + "..."
 
 

@@ -28,6 +28,10 @@ _FETCH = {
         Reason.STORE_UNAVAILABLE,
         "It is tried again; check `storage.endpoint` and the network.",
     ),
+    FetchFailure.PEERS_UNAVAILABLE: (
+        Reason.PEERS_UNAVAILABLE,
+        "It is tried again; `pantala doctor` finds what is wrong with Dragonfly, and `distribution.fallback: Origin` does without.",
+    ),
 }
 _MESSAGE_TAIL = 600
 _OOM = "OOMKilled"
@@ -115,7 +119,7 @@ def _rejected(name: str, text: str) -> Problem:
             Reason.QUOTA_EXCEEDED,
             "Raise the ResourceQuota, or ask for less in `resources`.",
         ),
-        (r"violates PodSecurity", Reason.POD_SECURITY, "Change `template.spec` or the namespace's Pod Security level."),
+        (r"violates PodSecurity", Reason.POD_SECURITY, _pod_security_step(text)),
         (
             r"(minimum|maximum) (cpu|memory|ephemeral-storage) usage|LimitRange|limit to request ratio",
             Reason.LIMIT_RANGE,
@@ -137,6 +141,21 @@ def _rejected(name: str, text: str) -> Problem:
         if re.search(pattern, text, re.IGNORECASE):
             return Problem(reason, f"The pods of Deployment {name} are refused: {text}. {step}")
     return Problem(Reason.PODS_REJECTED, f"The pods of Deployment {name} are refused: {text}")
+
+
+def _pod_security_step(text: str) -> str:
+    """What to do about pods that the namespace's Pod Security level forbids (k8s.io/pod-security-admission 1.36, policy)."""
+    level = "or the namespace's Pod Security level."
+    if "hostPath" not in text:
+        return f"Change `template.spec` {level}"
+    remedies = {
+        "dragonfly": "The volume dragonfly is dfdaemon's socket: set `distribution.proxy` or `distribution.mode: Direct`",
+        "models": "The volume models is `storage.cache.hostPath`: set `storage.cache.emptyDir` or `storage.cache.pvc`",
+    }
+    found = [words for name, words in remedies.items() if f'"{name}"' in text]
+    return " ".join(f"{words}, or change the namespace's Pod Security level." for words in found) or (
+        f"Change `template.spec` {level}"
+    )
 
 
 def _of_pod(pod: Manifest, *, updating: bool) -> Problem | None:

@@ -15,6 +15,8 @@ class Reason(StrEnum):
     """The version that has the traffic answers."""
     FETCHED = "Fetched"
     """The weights of the target version are on a node, verified."""
+    FELL_BACK = "FellBack"
+    """The weights are there, but replicas read the store because peers did not deliver."""
     PAUSED = "Paused"
     """`spec.paused` is set: nothing is changed until it is not."""
 
@@ -77,6 +79,10 @@ class Reason(StrEnum):
     """What lies under the URI is not a model for this runtime."""
     STORE_UNAVAILABLE = "StoreUnavailable"
     """The store does not answer."""
+    PEERS_UNAVAILABLE = "PeersUnavailable"
+    """Peers do not deliver, and the store may not be read in their place."""
+    WEIGHTS_DIFFER = "WeightsDiffer"
+    """Replicas of one version have different weights."""
     FETCH_FAILED = "FetchFailed"
     """The fetcher ended without a word."""
 
