@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.addons.s3 import S3Server
+from tests.cluster.addons.faults import FaultProxy
+from tests.cluster.addons.s3 import S3Gateway, S3Server
 from tests.cluster.process import free_port
+from tests.fetcher.through import Bucket
 from tests.fetcher.tools import Proxy, wait_until
 
 _NUMBERS = itertools.count()
@@ -21,6 +23,15 @@ def bucket(s3: S3Server) -> str:
     name = f"fetch-{next(_NUMBERS)}"
     s3.create_bucket(name)
     return name
+
+
+@pytest.fixture
+def bucket_p2p(s3_gateway: S3Gateway, origin: FaultProxy, tmp_path: Path) -> Bucket:
+    """A new bucket behind a proxy that counts and breaks, for what comes through dfdaemon (tier p2p)."""
+    name = f"p2p-{next(_NUMBERS)}"
+    s3_gateway.create_bucket(name)
+    (tmp_path / "fetched").mkdir()
+    return Bucket(s3_gateway, origin, name, tmp_path / "fetched")
 
 
 @pytest.fixture
