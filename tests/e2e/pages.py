@@ -18,7 +18,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 _BLOCK = re.compile(r"^```(shell|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _STATE = 'source ./state; trap "declare -p STORE NODE PORT > ./state 2>/dev/null || true; declare -f >> ./state" EXIT'
 """What a shell would remember from one command to the next: variables and functions."""
-_READS = ("ask", "kubectl get", "pantala status", "pantala doctor")
+_READS = ("ask", "ledger", "kubectl get", "pantala status", "pantala doctor")
 """Commands that only look: they are repeated for some seconds, since the cluster may still be moving."""
 
 
