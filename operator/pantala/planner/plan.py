@@ -60,7 +60,11 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings) -> Plan:
     floor = _replicas(seen.deployment(stable)) if stable is not None and stable != target else 0
     for name in names:
         version = resolve.resolve(model, name)
-        rendering = render.render(model, version, settings, seen.deployment(name))
+        live = seen.deployment(name)
+        waking = name in active and _replicas(live) == 0 and not seen.pods_of(name)
+        rendering = render.render(
+            model, version, settings, live, status=seen.model.get("status") or {}, waking=waking
+        )
         if isinstance(rendering, Invalid):
             invalid[name] = rendering
             continue

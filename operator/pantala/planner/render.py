@@ -4,6 +4,8 @@ An operator upgrade must restart nothing, though it brings other default images 
 was first rendered with is recorded on its Deployment (`pantala.dev/rendered-with`): the digest of its inputs, the images,
 and the template with the configuration files as they were. As long as the inputs are the same the record is used as it
 is; when they change the template is rendered anew with the recorded images; `pantala refresh` drops the images too.
+
+The nodes that hold the weights are recorded beside the template, and looked up anew only where that replaces no pod.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import binascii
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -22,7 +25,7 @@ from pantala.api.resolve import ResolvedVersion
 from pantala.manifest.canonical import canonical, digest
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Manifest, ServerParts
-from pantala.planner import pod
+from pantala.planner import affinity, ledger, pod
 from pantala.runtimes import registry as runtimes
 from pantala.storage.base import Invalid
 
@@ -47,14 +50,31 @@ class Rendering:
 
 
 def render(
-    model: InferenceModel, version: ResolvedVersion, settings: Settings, live: Manifest | None
+    model: InferenceModel,
+    version: ResolvedVersion,
+    settings: Settings,
+    live: Manifest | None,
+    *,
+    status: Mapping[str, Any],
+    waking: bool,
 ) -> Rendering | Invalid:
-    """The recorded rendering if the inputs are unchanged, else a new one."""
+    """The recorded rendering if the inputs are unchanged, else a new one.
+
+    Args:
+        model: The resource.
+        version: The version.
+        settings: The installation's defaults.
+        live: The version's Deployment, if there is one.
+        status: The model's status: its ledger tells which nodes hold the weights.
+        waking: Whether the version has no pod and is to get one.
+    """
     refresh = model.metadata.annotations.get(naming.ANNOTATION_REFRESH, "")
     inputs = _inputs(model, version)
     record = _read(live)
     if record is not None and record.inputs == inputs and record.refresh == refresh:
-        return Rendering(_effective(version, record.defaults), record.template, record.files, record.text)
+        if waking and (nodes := _holders(version, status)) != record.nodes:
+            record = replace(record, nodes=nodes, text=None)
+        return _rendering(version, record)
     runtime = version.runtime.name
     if record is not None and record.refresh == refresh:
         defaults = record.defaults
@@ -67,8 +87,8 @@ def render(
     template = pod.template(model, version, server, images.fetcher, settings)
     if isinstance(template, Invalid):
         return template
-    text = _text(inputs, refresh, runtime, defaults, template, server.files)
-    return Rendering(images, template, server.files, text)
+    nodes = _holders(version, status)
+    return _rendering(version, _Record(inputs, refresh, runtime, defaults, template, server.files, nodes))
 
 
 def server_parts(version: ResolvedVersion, image: str = "") -> ServerParts:
@@ -83,8 +103,22 @@ class _Record:
     runtime: str
     defaults: Images
     template: Manifest
+    """Without the preference for `nodes`."""
     files: Mapping[str, str]
-    text: str
+    nodes: tuple[str, ...] = ()
+    """Nodes that held the weights when they were last looked up."""
+    text: str | None = None
+    """As it is on the live Deployment: packed anew, another zlib would make it a change."""
+
+
+def _rendering(version: ResolvedVersion, record: _Record) -> Rendering:
+    template = affinity.prefer(record.template, record.nodes)
+    return Rendering(_effective(version, record.defaults), template, record.files, record.text or _text(record))
+
+
+def _holders(version: ResolvedVersion, status: Mapping[str, Any]) -> tuple[str, ...]:
+    cache = version.storage.cache if version.storage else None
+    return ledger.holders(status, version.name, host_path=cache is not None and cache.host_path is not None)
 
 
 def _inputs(model: InferenceModel, version: ResolvedVersion) -> str:
@@ -109,17 +143,17 @@ def _effective(version: ResolvedVersion, defaults: Images) -> Images:
     return replace(defaults, server=version.runtime.image or defaults.server)
 
 
-def _text(
-    inputs: str, refresh: str, runtime: str, defaults: Images, template: Manifest, files: Mapping[str, str]
-) -> str:
-    body = zlib.compress(canonical({"template": template, "files": dict(files)}), 9)
+def _text(record: _Record) -> str:
+    content: dict[str, Any] = {"template": record.template, "files": dict(record.files)}
+    if record.nodes:
+        content["nodes"] = record.nodes
     return canonical(
         {
-            "inputs": inputs,
-            "refresh": refresh,
-            "runtime": runtime,
-            "images": asdict(defaults),
-            "body": base64.b64encode(body).decode(),
+            "inputs": record.inputs,
+            "refresh": record.refresh,
+            "runtime": record.runtime,
+            "images": asdict(record.defaults),
+            "body": base64.b64encode(zlib.compress(canonical(content), 9)).decode(),
         }
     ).decode()
 
@@ -139,6 +173,7 @@ def _read(live: Manifest | None) -> _Record | None:
             Images(**record["images"]),
             body["template"],
             body["files"],
+            tuple(map(str, body.get("nodes", ()))),
             text,
         )
     except (ValueError, KeyError, TypeError, zlib.error, binascii.Error):
