@@ -5,6 +5,7 @@ the same message; the tests hold them against each other on a real API server. A
 is wrong with it, and what to do.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,13 @@ class Rule:
         """The rule as an entry of x-kubernetes-validations."""
         entry = {"rule": self.cel, "message": self.message}
         return entry | ({"fieldPath": self.field} if self.field else {})
+
+
+def search(pattern: str, text: str) -> bool:
+    """Match as CEL does (RE2): ``$`` is the end of the text, classes are POSIX's, a backslash is escaped for CEL."""
+    for ours, pythons in (("[:space:]", r"\s"), ("[:cntrl:]", r"\x00-\x1f\x7f"), (r"\\", "\\"), ("$", r"\Z")):
+        pattern = pattern.replace(ours, pythons)
+    return re.search(pattern, text) is not None
 
 
 def rules_of(block: str) -> tuple[Rule, ...]:

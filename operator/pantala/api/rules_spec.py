@@ -1,55 +1,21 @@
-"""Rules on the resource, its versions, its store and its scaling."""
+"""Rules on the resource, its versions, its cache and its scaling."""
 
-import re
 from collections.abc import Iterator
 
-from pantala.api.rules import Node, Rule
+from pantala.api import rules_storage
+from pantala.api.rules import Node, Rule, search
+from pantala.api.rules_storage import CLIMBS, inheriting, off_claims
 
 NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """Pattern of the names of Services (DNS-1035)."""
 DIGEST = "^sha256:[0-9a-f]{64}$"
 """Pattern of a checksum."""
-BUCKET = "^s3://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](/|$)"
-"""Beginning of an S3 URI."""
-CLAIM = "^pvc://[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(/|$)"
-"""Beginning of the URI of a claim."""
-CLIMBS = r"[[:cntrl:]\\x5c]|[^:/]//|/[.]{1,2}(/|$)"
-"""What a plain path does not hold (5c is the backslash; twice escaped for CEL)."""
-ENDPOINT = "^https?://[^/@?#[:space:]]+/?$"
-"""Pattern of the URL of an S3 service: no path, no credentials."""
 FOLDER = "^/[^/]+/.*[^/]$"
 """Pattern of a folder of a node; the root and its direct children are the node's own."""
 ARCHIVE = "([.]mar|/|/index[.]json)$"
 """A TorchServe archive, or a folder that may hold one."""
 FOREIGN = "[.](pt|pth|onnx|zip|tar|gz|tgz|safetensors|bin|pb|h5|plan|gguf)$"
 """Files that are certainly no TorchServe archive."""
-
-
-def _search(pattern: str, text: str) -> bool:
-    """Match as CEL does (RE2): ``$`` is the end of the text, classes are POSIX's, a backslash is escaped for CEL."""
-    for ours, pythons in (("[:space:]", r"\s"), ("[:cntrl:]", r"\x00-\x1f\x7f"), (r"\\", "\\"), ("$", r"\Z")):
-        pattern = pattern.replace(ours, pythons)
-    return re.search(pattern, text) is not None
-
-
-def _inheriting(spec: Node, block: str) -> Iterator[Node]:
-    """The versions that use a shared block."""
-    return (version for version in spec["versions"] if block not in version)
-
-
-def _has(block: Node, field: str) -> bool:
-    """Whether the storage of a version, or the shared one, has a field."""
-    return field in block.get("storage", {})
-
-
-def _on_s3(version: Node) -> bool:
-    uri: str = version["uri"]
-    return uri.startswith("s3://")
-
-
-def _off_claims(version: Node) -> bool:
-    uri: str = version["uri"]
-    return not uri.startswith("pvc://")
 
 
 def _runtimes(spec: Node) -> Iterator[tuple[Node, Node]]:
@@ -59,7 +25,7 @@ def _runtimes(spec: Node) -> Iterator[tuple[Node, Node]]:
 
 def _archives(spec: Node) -> bool:
     return all(
-        _search(ARCHIVE, version["uri"]) or not _search("^https?://|" + FOREIGN, version["uri"])
+        search(ARCHIVE, version["uri"]) or not search("^https?://|" + FOREIGN, version["uri"])
         for version, runtime in _runtimes(spec)
         if runtime["name"] == "torchserve"
     )
@@ -96,7 +62,7 @@ _ROOT = (
     Rule(
         "InferenceModel",
         f"self.metadata.name.size() <= 40 && self.metadata.name.matches('{NAME}')",
-        lambda it: len(it["metadata"]["name"]) <= 40 and _search(NAME, it["metadata"]["name"]),  # noqa: PLR2004
+        lambda it: len(it["metadata"]["name"]) <= 40 and search(NAME, it["metadata"]["name"]),  # noqa: PLR2004
         "metadata.name must be at most 40 characters out of a-z, 0-9 and -, and begin with a letter, because Services"
         " are named after it: choose another name, and put the name for clients into spec.modelName",
     ),
@@ -116,25 +82,6 @@ _SPEC = (
         lambda it: "traffic" not in it or any(v["name"] == it["traffic"]["target"] for v in it["versions"]),
         "traffic.target names no version: write the name of one of spec.versions",
         ".traffic.target",
-    ),
-    *(
-        Rule(
-            "Spec",
-            f"!has(self.storage) || !has(self.storage.{field})"
-            " || self.versions.all(v, has(v.storage) || v.uri.startsWith('s3://'))",
-            lambda it, field=field: not _has(it, field) or all(map(_on_s3, _inheriting(it, "storage"))),  # type: ignore[misc]
-            f"storage.{field} has no effect on a version whose uri is not s3://: remove it, or give that version a storage of its own",
-            f".storage.{field}",
-        )
-        for field in ("endpoint", "region")
-    ),
-    Rule(
-        "Spec",
-        "!has(self.storage) || !has(self.storage.secretRef)"
-        " || self.versions.all(v, has(v.storage) || !v.uri.startsWith('pvc://'))",
-        lambda it: not _has(it, "secretRef") or all(map(_off_claims, _inheriting(it, "storage"))),
-        "storage.secretRef has no effect on a version whose uri is pvc://, which needs no keys: remove it, or give that version a storage of its own",
-        ".storage.secretRef",
     ),
     Rule(
         "Spec",
@@ -208,80 +155,14 @@ _VERSION = (
     ),
     Rule(
         "Version",
-        "self.uri.matches('^(s3|https?|pvc)://')",
-        lambda it: _search("^(s3|https?|pvc)://", it["uri"]),
-        "uri must begin with s3://, https:// or pvc://: write s3://BUCKET/PATH, https://HOST/FILE or pvc://CLAIM/PATH",
-        ".uri",
-    ),
-    Rule(
-        "Version",
-        f"!self.uri.startsWith('s3://') || self.uri.matches('{BUCKET}')",
-        lambda it: not it["uri"].startswith("s3://") or _search(BUCKET, it["uri"]),
-        "uri must name a bucket of 3 to 63 characters, and the path in it: write s3://BUCKET/PATH",
-        ".uri",
-    ),
-    Rule(
-        "Version",
-        f"!self.uri.startsWith('pvc://') || self.uri.matches('{CLAIM}')",
-        lambda it: not it["uri"].startswith("pvc://") or _search(CLAIM, it["uri"]),
-        "uri must name a claim, and the path in it: write pvc://CLAIM/PATH",
-        ".uri",
-    ),
-    Rule(
-        "Version",
-        "!self.uri.startsWith('http') || self.uri.matches('^https?://[^/?#]+/[^?#]*$')",
-        lambda it: not it["uri"].startswith("http") or _search("^https?://[^/?#]+/[^?#]*$", it["uri"]),
-        "uri must name a host and a path without ? and #: write https://HOST/FILE; signed links expire, use storage.secretRef",
-        ".uri",
-    ),
-    Rule(
-        "Version",
-        "!self.uri.matches('^[a-z0-9]+://[^/]*@')",
-        lambda it: not _search("^[a-z0-9]+://[^/]*@", it["uri"]),
-        "uri must not hold credentials, which everybody could read: put them into a Secret and name it in storage.secretRef",
-        ".uri",
-    ),
-    Rule(
-        "Version",
-        f"!self.uri.matches('{CLIMBS}')",
-        lambda it: not _search(CLIMBS, it["uri"]),
-        "uri must hold no empty part, no . or .. part, no backslash and no control character: write the plain path",
-        ".uri",
-    ),
-    Rule(
-        "Version",
         f"!has(self.digest) || self.digest.matches('{DIGEST}')",
-        lambda it: "digest" not in it or _search(DIGEST, it["digest"]),
+        lambda it: "digest" not in it or search(DIGEST, it["digest"]),
         "digest must be sha256: and 64 hexadecimal digits in lower case: `pantala digest URI` prints it",
         ".digest",
     ),
-    *(
-        Rule(
-            "Version",
-            f"!has(self.storage) || !has(self.storage.{field}) || self.uri.startsWith('s3://')",
-            lambda it, field=field: not _has(it, field) or _on_s3(it),  # type: ignore[misc]
-            f"storage.{field} has no effect, as the uri of the version is not s3://: remove it",
-            f".storage.{field}",
-        )
-        for field in ("endpoint", "region")
-    ),
-    Rule(
-        "Version",
-        "!has(self.storage) || !has(self.storage.secretRef) || !self.uri.startsWith('pvc://')",
-        lambda it: not _has(it, "secretRef") or _off_claims(it),
-        "storage.secretRef has no effect, as the uri of the version is pvc://, which needs no keys: remove it",
-        ".storage.secretRef",
-    ),
 )
 
-_STORAGE = (
-    Rule(
-        "Storage",
-        f"!has(self.endpoint) || self.endpoint.matches('{ENDPOINT}')",
-        lambda it: "endpoint" not in it or _search(ENDPOINT, it["endpoint"]),
-        "endpoint must be the URL of the service without path and credentials: write https://HOST or https://HOST:PORT",
-        ".endpoint",
-    ),
+_CACHE = (
     Rule(
         "Cache",
         "[has(self.emptyDir), has(self.pvc), has(self.hostPath)].filter(it, it).size() == 1",
@@ -291,7 +172,7 @@ _STORAGE = (
     Rule(
         "HostPathCache",
         f"self.path.matches('{FOLDER}') && !self.path.matches('{CLIMBS}')",
-        lambda it: _search(FOLDER, it["path"]) and not _search(CLIMBS, it["path"]),
+        lambda it: search(FOLDER, it["path"]) and not search(CLIMBS, it["path"]),
         "path must be a folder of at least two names without . and ..: write for example /var/lib/pantala",
         ".path",
     ),
@@ -312,11 +193,11 @@ _DISTRIBUTION = (
         "Spec",
         "self.distribution.mode != 'Dragonfly'"
         " || self.versions.exists(v, !has(v.distribution) && !v.uri.startsWith('pvc://'))",
-        lambda it: it["distribution"]["mode"] != "Dragonfly" or any(map(_off_claims, _inheriting(it, "distribution"))),
+        lambda it: it["distribution"]["mode"] != "Dragonfly" or any(map(off_claims, inheriting(it, "distribution"))),
         "distribution.mode Dragonfly has no effect, as every version that uses it lies in a claim, which no peer can read: remove it",
         ".distribution.mode",
     ),
 )
 
-RULES = _ROOT + _SPEC + _VERSION + _STORAGE + _DISTRIBUTION
+RULES = _ROOT + _SPEC + _VERSION + rules_storage.RULES + _CACHE + _DISTRIBUTION
 """All rules on the resource but those on the pod."""

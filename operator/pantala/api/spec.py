@@ -41,7 +41,7 @@ class Version(Block):
     name: VersionName = Field(examples=["v1"])
     """Name of the version: a DNS label of at most 20 characters."""
     uri: Annotated[str, Field(min_length=1, max_length=1024)] = Field(examples=["s3://models/resnet/1/resnet.mar"])
-    """Where the weights are: s3://BUCKET/PATH, https://HOST/FILE, or pvc://CLAIM/PATH; a path that ends in / is a folder, which a web server lists in its index.json. It cannot change under a name. http:// is for test set-ups: nothing protects the weights on their way."""
+    """Where the weights are: s3://BUCKET/PATH (also gs, abs, oss, obs, cos), hf://OWNER/REPO or modelscope://OWNER/REPO (with @REVISION and /PATH behind it, if wanted), hdfs://HOST:PORT/PATH, https://HOST/FILE, or pvc://CLAIM/PATH; a path that ends in / is a folder, which a web server lists in its index.json. It cannot change under a name. http:// is for test set-ups: nothing protects the weights on their way."""
     digest: Annotated[str, Field(max_length=71)] | None = Field(
         default=None, examples=["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]
     )

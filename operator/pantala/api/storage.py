@@ -49,9 +49,9 @@ class Storage(Block):
     """How the store of the weights is reached."""
 
     secret_ref: NameRef | None = Field(default=None, examples=[{"name": "model-store"}])
-    """Secret with the keys of the store: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if used, AWS_SESSION_TOKEN for s3; HTTP_USERNAME and HTTP_PASSWORD, or HTTP_BEARER_TOKEN, for https. Default: none, the store is read anonymously."""
+    """Secret in the namespace of the model, with the keys of the store. s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if used, AWS_SESSION_TOKEN. gs: GOOGLE_CREDENTIALS. abs: AZURE_STORAGE_ACCOUNT, AZURE_STORAGE_KEY. oss: ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET and, if used, ALIBABA_CLOUD_SECURITY_TOKEN. obs: HUAWEI_CLOUD_ACCESS_KEY_ID, HUAWEI_CLOUD_SECRET_ACCESS_KEY. cos: TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and, if used, TENCENTCLOUD_SECURITY_TOKEN. hf: HF_TOKEN. modelscope: MODELSCOPE_API_TOKEN. hdfs: HDFS_DELEGATION_TOKEN. https: HTTP_USERNAME and HTTP_PASSWORD, or HTTP_BEARER_TOKEN. Default: none, the store is read anonymously."""
     endpoint: Annotated[str, Field(max_length=512)] | None = Field(default=None, examples=["https://s3.example.com"])
-    """URL of the S3 service, for s3:// URIs. Default: that of AWS in the region."""
+    """URL of the service: required for abs://, oss://, obs:// and cos://; for s3://, gs://, hf:// and modelscope:// it is that of another one than the public one. Default: that of AWS in the region, of Google, of Hugging Face, of ModelScope."""
     region: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9-]+$")] | None = Field(
         default=None, examples=["eu-central-1"]
     )
