@@ -133,6 +133,12 @@ class Result:
     message: dict[str, Any]
     raw: str
 
+    @classmethod
+    def of(cls, code: int, log: str, termination: Path) -> "Result":
+        """What a process left that a test has waited for."""
+        raw = termination.read_text() if termination.exists() else ""
+        return cls(code, log, "", json.loads(raw) if raw else {}, raw)
+
     @property
     def bytes(self) -> dict[str, int]:
         """Bytes by source."""

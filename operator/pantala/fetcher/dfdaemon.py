@@ -41,6 +41,7 @@ _REFUSED = {
     grpc.StatusCode.FAILED_PRECONDITION,
 }
 _WORDS = re.compile(r"[^\x20-\x7e]|https?://\S+|s3://\S+")
+_OPENDAL = re.compile(r"\w+ \((?:permanent|temporary|persistent)\) at .*", re.DOTALL)
 _LONGEST = 160
 
 
@@ -84,7 +85,9 @@ class Piece:
     """A part of a file, with its bytes."""
 
     offset: int
+    length: int
     content: bytes
+    """Empty where the file is linked."""
     source: str
     """`origin`, `peer` or `local`."""
     parent: str
@@ -102,7 +105,7 @@ def host_of(peer_id: str) -> str:
 
 
 def request(
-    source: PeerSource, file: RemoteFile, *, only_peers: bool, span: tuple[int, int] | None
+    source: PeerSource, file: RemoteFile, *, only_peers: bool, span: tuple[int, int] | None, link: str = ""
 ) -> dfdaemon_pb2.DownloadTaskRequest:
     """What is asked for a file.
 
@@ -117,6 +120,7 @@ def request(
         span: offset and length; None is the whole file. A request for a part makes dfdaemon call the task finished though
             it may lack the rest (download_finished knows no range), so `is_finished` of an answer is never believed; the
             pieces themselves are right.
+        link: where dfdaemon is to link the file to, in place of sending its content.
     """
     headers = dict(source.headers)
     if source.if_match and file.if_match:
@@ -128,7 +132,9 @@ def request(
         application=APPLICATION,
         piece_length=PIECE_LENGTH,
         request_header=headers,
-        need_piece_content=True,
+        need_piece_content=not link,
+        output_path=link or None,
+        force_hard_link=bool(link),
         disable_back_to_source=only_peers,
         scheduling_policy=common_pb2.ALWAYS,
     )
@@ -189,7 +195,9 @@ def _stub(channel: Any) -> Any:
 
 def _piece(piece: Any) -> Piece:
     source = _SOURCES[piece.traffic_type]
-    return Piece(piece.offset, piece.content, source, host_of(piece.parent_id) if source == "peer" else "")
+    return Piece(
+        piece.offset, piece.length, piece.content, source, host_of(piece.parent_id) if source == "peer" else ""
+    )
 
 
 def forget(socket: Path, task_id: str) -> None:
@@ -231,8 +239,8 @@ def _backend(error: grpc.RpcError) -> dict[str, Any] | None:
             except ValueError:
                 return None
             return content if isinstance(content, dict) else None
-    details = str(error.details() or "")
-    return {"message": details} if "backend error" in details else None
+    found = _OPENDAL.search(str(error.details() or ""))  # of a piece there is the text alone
+    return {"message": found[0]} if found else None
 
 
 def _refusal(code: grpc.StatusCode, details: str) -> Trouble:
@@ -248,7 +256,9 @@ def _refusal(code: grpc.StatusCode, details: str) -> Trouble:
 
 def _from_origin(backend: Mapping[str, Any], subject: str) -> Trouble:
     """A stores' text is opendal's and is read like ours; of http there is only a status."""
-    message = str(backend.get("message") or "").removeprefix("backend error: ")
+    message = str(backend.get("message") or "")
+    if found := _OPENDAL.search(message):
+        message = found[0]
     status = backend.get("status_code")
     known = {401: "PermissionDenied (permanent) at read, status: 401", 403: "PermissionDenied (permanent) at read"}
     known |= {
