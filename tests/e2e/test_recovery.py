@@ -255,7 +255,7 @@ def killed_fetch(at: Story) -> None:
     assert ended["restartCount"] == 1
     assert account["origin"] + account["cache"] == size
     assert account["cache"] >= before  # what was there is not read again
-    assert found.status["versions"][0]["fetch"]["bytes"] == size
+    assert found.status["versions"][0]["fetch"]["bytes"] == account
 
 
 def fetched(at: Story) -> float:

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
+from pantala.api.check import check
 from pantala.api.model import InferenceModel
 from pantala.api.status import Status
 from pantala.manifest.types import Manifest, Ref
@@ -213,17 +214,144 @@ def test_unreadable() -> None:
     assert found.urgent
 
 
+def test_weights_that_differ(world: World) -> None:
+    """Replicas of one version with different weights are told with both pods and the way out, once, while the model answers."""
+    world.roll_out("v1")
+    world.report()
+    world.pods.append(ready_pod("v1", 1, fingerprint="sha256:cd"))
+    found = world.report()
+    assert told(found.status)["Distributed"] == ("False", "WeightsDiffer")
+    assert told(found.status)["Ready"] == ("True", "Serving")
+    message = found.status["conditions"][1]["message"]
+    assert "pod resnet-v1-0 has sha256:ab, pod resnet-v1-1 has sha256:cd" in message
+    assert "kubectl delete pod resnet-v1-0" in message
+    assert [(it.type, it.reason, it.message) for it in found.events] == [("Warning", "WeightsDiffer", message)]
+    assert not found.urgent
+    assert world.report().events == ()
+    world.pods[0]["metadata"]["deletionTimestamp"] = "2026-01-02T04:00:00Z"
+    assert told(world.report().status)["Distributed"] == ("True", "Fetched")
+
+
+def test_weights_that_differ_elsewhere() -> None:
+    """The version that answers is looked at as well, while its successor starts."""
+    world = World(model(version("v1"), version("v2"), traffic={"target": "v1"}))
+    world.settle()
+    world.roll_out("v1")
+    world.settle()
+    world.pods += [ready_pod("v1", 1, fingerprint="sha256:cd"), ready_pod("v2", 2, fingerprint="sha256:ef")]
+    world.edit(model(version("v1"), version("v2"), traffic={"target": "v2"}))
+    world.settle()
+    assert "version v1 have different weights" in world.report().status["conditions"][1]["message"]
+
+
+def test_fell_back(world: World) -> None:
+    """Weights that came from the store in place of peers are told with how many replicas, and the fetcher's own words."""
+    words = "NoSocket: there is no /var/run/dragonfly/dfdaemon.sock."
+    world.roll_out("v1")
+    world.pods = [ready_pod("v1"), ready_pod("v1", 1, fallback=words), ready_pod("v1", 2)]
+    found = world.report().status
+    assert told(found)["Distributed"] == ("True", "FellBack")
+    message = found["conditions"][1]["message"]
+    assert "1 of 3 replicas" in message
+    assert f"Pod resnet-v1-1: {words}" in message
+    assert "`pantala doctor`" in message
+    world.pods[1]["status"]["phase"] = "Failed"
+    assert told(world.report().status)["Distributed"] == ("True", "Fetched")
+
+
+def test_peers_that_do_not_deliver(world: World) -> None:
+    """Without the store to fall back to the model waits, and says for what."""
+    world.pods = [ready_pod("v1")]
+    ended = {"exitCode": 17, "message": '{"reason":"PeersUnavailable","message":"dfdaemon does not answer"}'}
+    world.pods[0]["status"] = {
+        "phase": "Pending",
+        "initContainerStatuses": [{"name": "fetch", "restartCount": 1, "state": {"terminated": ended}}],
+    }
+    found = world.report().status
+    assert told(found) == {
+        "Accepted": ("True", "Accepted"),
+        "Distributed": ("False", "PeersUnavailable"),
+        "Ready": ("False", "PeersUnavailable"),
+        "Reconciling": ("True", "PeersUnavailable"),
+    }
+    assert "dfdaemon does not answer" in found["conditions"][1]["message"]
+
+
+def test_namespace_forbids_the_pods(world: World) -> None:
+    """Pods that the namespace's Pod Security level refuses are a matter of the resource: it is not accepted, told once."""
+    words = 'pods "x" is forbidden: violates PodSecurity "baseline:latest": hostPath volumes (volume "dragonfly")'
+    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": words}
+    world.deployment()["status"] = {"observedGeneration": 1, "conditions": [failure]}
+    found = world.report()
+    for kind in ("Accepted", "Ready", "Stalled"):
+        assert told(found.status)[kind] == ("True" if kind == "Stalled" else "False", "PodSecurity")
+    assert "`distribution.proxy` or `distribution.mode: Direct`" in found.status["conditions"][0]["message"]
+    assert [(it.type, it.reason) for it in found.events] == [("Warning", "PodSecurity")]
+
+
+def test_ledger_is_not_urgent(world: World) -> None:
+    """A replica whose weights arrived may wait for company; it is told as started once, with the pass that calls it ready."""
+    world.report()
+    pod = ready_pod("v1")
+    ready, pod["status"]["conditions"] = pod["status"]["conditions"], pod["status"]["conditions"][:1]
+    world.pods = [pod]
+    fetched = world.report()
+    assert fetched.status["versions"][0]["replicas"]
+    assert (fetched.urgent, fetched.started) == (False, ())
+    pod["status"]["conditions"] = ready
+    found = world.report()
+    assert [(it.version, it.entry["pod"]) for it in found.started] == [("v1", "resnet-v1-0")]
+    assert world.report().started == ()
+
+
+def full_pod(name: str, number: int, letter: str) -> Manifest:
+    """A pod of which as much as can be is told, in the longest words."""
+    pod = ready_pod(
+        name,
+        number,
+        files=2**63 - 1,
+        bytes=dict.fromkeys(("origin", "peer", "local", "cache", "proxy"), 2**63 - 1),
+        direct=2**63 - 1,
+        parents={f"{host}{'h' * 79}": 2**63 - 1 for host in "abcd"},
+        retries=2**63 - 1,
+        fallback=letter * 4096,
+        fingerprint=f"{number % 2}" + "f" * 79,
+        seconds=3600 * 99_999 - 0.001,
+    )
+    pod["metadata"]["name"] = f"{name}-{number:03}".ljust(253, "p")
+    pod["spec"]["nodeName"] = "n" * 253
+    pod["metadata"]["creationTimestamp"] = f"2026-01-02T03:{number % 60:02}:00Z"
+    return pod
+
+
 @pytest.mark.parametrize("letter", ["x", "\N{PILE OF POO}", '"', "\x1b"])
 def test_status_is_bounded(letter: str) -> None:
-    """Sixteen versions with the longest names, images and messages stay under the 64 KiB of a status."""
+    """Sixteen versions with the longest names, images, messages and ledgers stay under the 64 KiB of a status, pass after pass."""
     names = [f"v{number:02}-{'x' * 16}" for number in range(16)]
-    image = "i" * 512
-    runtime: dict[str, Any] = {"name": "triton", "startupTimeout": "30m", "image": image}
+    runtime: dict[str, Any] = {"name": "triton", "startupTimeout": "30m", "image": "i" * 512}
     many = [version(name, runtime=runtime, uri=letter * 1024) for name in names]
     world = World(model(*many, traffic={"target": names[0]}))
     world.settle()
     problems = [Problem(Reason.REJECTED, letter * 4096)] * 16
-    status = world.report(*problems).status
-    assert all(item["message"] for item in status["versions"])
-    assert 16 * 512 < len(orjson.dumps(status)) < 64 * 1024
-    assert Status.model_validate(status, extra="forbid")
+    counted: list[str] = []
+    for turn in range(3):
+        world.pods += [full_pod(name, 25 * turn + number, letter) for name in names for number in range(25)]
+        found = world.report(*problems)
+        counted += [it.entry["pod"] for it in found.started]
+        assert all(item["message"] for item in found.status["versions"])
+        assert 16 * 512 < len(orjson.dumps(found.status)) < 64 * 1024
+        assert Status.model_validate(found.status, extra="forbid")
+        assert check({**world.model, "status": found.status}) == check({**world.model, "status": {}})
+        assert world.report(*problems).status == found.status
+    assert len(counted) == len(set(counted)) > 700
+    assert sum(len(item["fetch"].get("unlisted", ())) for item in found.status["versions"]) <= 1400
+
+
+def test_ledger_has_room() -> None:
+    """Two versions with ordinary words have the whole ledger."""
+    world = World(model(version("v1"), version("v2"), traffic={"target": "v1"}))
+    world.settle()
+    world.pods = [ready_pod(name, number) for name in ("v1", "v2") for number in range(20)]
+    status = world.report().status
+    assert [len(item["replicas"]) for item in status["versions"]] == [20, 20]
+    assert len(orjson.dumps(status)) < 24 * 1024

@@ -163,6 +163,12 @@ PODS: dict[str, tuple[dict[str, Any], Reason, str, str]] = {
     "changed": (failed(FetchFailure.CHANGED_WHILE_READING), Reason.WEIGHTS_CHANGED, POD, "new URI"),
     "not a model": (failed(FetchFailure.INVALID), Reason.WEIGHTS_INVALID, POD, "what the runtime expects"),
     "store away": (failed(FetchFailure.UNAVAILABLE), Reason.STORE_UNAVAILABLE, POD, "storage.endpoint"),
+    "peers away": (
+        failed(FetchFailure.PEERS_UNAVAILABLE, "dfdaemon does not answer"),
+        Reason.PEERS_UNAVAILABLE,
+        "dfdaemon does not answer",
+        "`pantala doctor`",
+    ),
     "fetcher, between two tries": (
         initial(
             container(
@@ -271,6 +277,21 @@ REFUSED = {
         'pods "x" is forbidden: maximum memory usage per Container is 1Gi, but limit is 8Gi',
         Reason.LIMIT_RANGE,
         "what the LimitRange allows",
+    ),
+    "pod security, socket": (
+        'pods "x" is forbidden: violates PodSecurity "baseline:latest": hostPath volumes (volume "dragonfly")',
+        Reason.POD_SECURITY,
+        "set `distribution.proxy` or `distribution.mode: Direct`, or change the namespace's Pod Security level.",
+    ),
+    "pod security, socket and cache": (
+        'violates PodSecurity "restricted:latest": restricted volume types (volumes "dragonfly", "models" use type "hostPath")',
+        Reason.POD_SECURITY,
+        "set `storage.cache.emptyDir` or `storage.cache.pvc`, or change the namespace's Pod Security level.",
+    ),
+    "pod security, volume of the template": (
+        'pods "x" is forbidden: violates PodSecurity "baseline:latest": hostPath volumes (volume "etc")',
+        Reason.POD_SECURITY,
+        "Change `template.spec` or the namespace's Pod Security level.",
     ),
     "pod security": (
         'pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true',

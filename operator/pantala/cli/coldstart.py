@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
-from pantala.api import durations
 from pantala.manifest.types import Manifest
 from pantala.planner import ledger, phases
-from pantala.planner.phases import PHASES, container, instant
+from pantala.planner.phases import PHASES, container
 
 Step = Literal["scheduled", "prepare", "fetch", "image", "load", "ready", "leaving", "failed"]
 
@@ -109,15 +108,12 @@ def entry(told: Mapping[str, Any], *, exists: bool) -> Entry:
 
 
 def _seconds(told: Mapping[str, Any]) -> dict[str, float]:
-    spans = told.get("phases", {})
-    return {name: _number(durations.parse(spans[name]).total_seconds()) for name in PHASES if name in spans}
+    return {name: _number(span) for name, span in ledger.seconds(told).items()}
 
 
 def _total(told: Mapping[str, Any]) -> float | None:
-    created, ready = instant(told.get("created")), instant(told.get("ready"))
-    if created is None or ready is None or told.get("restarts"):
-        return None
-    return _number(max(0.0, (ready - created).total_seconds()))
+    span = ledger.total_seconds(told)
+    return None if span is None else _number(span)
 
 
 def _number(seconds: float) -> float:

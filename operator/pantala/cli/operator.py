@@ -74,6 +74,12 @@ from pantala.manifest.settings import FETCHER_IMAGE, Settings
     help="Folder of the nodes at or below which storage.cache.hostPath may be; may be given several times.",
 )
 @click.option(
+    "--otlp-endpoint",
+    metavar="URL",
+    envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
+    help="Send a trace of each replica's start to this OpenTelemetry collector, by OTLP over HTTP. Default: nothing is sent.",
+)
+@click.option(
     "--kubeconfig",
     type=click.Path(exists=True, dir_okay=False),
     envvar="KUBECONFIG",

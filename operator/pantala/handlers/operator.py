@@ -9,7 +9,7 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import kopf
 from aiohttp import web
@@ -25,10 +25,14 @@ from pantala.cluster.resources import MODEL, WATCHED
 from pantala.errors import ApiError, Unavailable
 from pantala.handlers import health, models
 from pantala.manifest.settings import Settings
+from pantala.planner.report import Started
 from pantala.reconcile import metrics
 from pantala.reconcile.queue import WorkQueue
 from pantala.reconcile.reconciler import Reconciler
 from pantala.reconcile.workers import WORKERS, work
+
+if TYPE_CHECKING:
+    from pantala.remote.traces import Traces
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +54,8 @@ class Options:
     address: str = "0.0.0.0"  # noqa: S104 -- in a pod the probes come from outside
     port: int = 8080
     settings: Settings = field(default_factory=Settings)
+    otlp_endpoint: str | None = None
+    """Where traces are sent, by OTLP over HTTP. None: nothing is sent."""
 
 
 class Operator:
@@ -71,6 +77,7 @@ class Operator:
         self._ready = False
         self._crashed: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._traces = _traces(options.otlp_endpoint)
         metrics.QUEUE_DEPTH.set_function(lambda: float(len(self._queue)))
 
     def stop(self) -> None:
@@ -94,6 +101,8 @@ class Operator:
             await _cancel([work_until_told, told, *self._tasks])
             await lease.release()
             await runner.cleanup()
+            if self._traces is not None:
+                await asyncio.to_thread(self._traces.close)
 
     def problems(self) -> list[str]:
         """What only a restart can mend."""
@@ -116,7 +125,9 @@ class Operator:
         await lease.acquire()
         metrics.LEADER.set(1)
         recorder = Recorder(self._client, self._options.identity)
-        reconciler = Reconciler(self._client, self._cache, recorder, self._options.settings, lambda: datetime.now(UTC))
+        reconciler = Reconciler(
+            self._client, self._cache, recorder, self._options.settings, lambda: datetime.now(UTC), self._trace
+        )
         for _ in range(WORKERS):
             self._spawn(work(self._queue, reconciler), "worker")
         self._spawn(self._look_again(), "audit")
@@ -163,6 +174,10 @@ class Operator:
             except (ApiError, Unavailable) as error:
                 log.warning("the models cannot be listed: %s", error)
 
+    def _trace(self, key: Key, started: Started) -> None:
+        if self._traces is not None:
+            self._traces.send(key.namespace, key.name, started)
+
     def _spawn(self, job: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(job, name=name)
         task.add_done_callback(self._ended)
@@ -176,6 +191,15 @@ class Operator:
         self._crashed.append(f"{task.get_name()} ended: {error!r}")
         log.error("%s ended", task.get_name(), exc_info=error)
         self.stop()
+
+
+def _traces(endpoint: str | None) -> Traces | None:
+    """Only here OpenTelemetry is imported: who does not use it does not pay for it."""
+    if not endpoint:
+        return None
+    from pantala.remote.traces import Traces  # noqa: PLC0415 -- see above
+
+    return Traces(endpoint)
 
 
 async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:

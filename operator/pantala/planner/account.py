@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from pantala.manifest.types import Manifest
@@ -64,7 +65,9 @@ def reason(fallback: str) -> str:
     return word if word in FALLBACKS else "Other"
 
 
+@lru_cache(maxsize=2048)
 def _read(text: str) -> Account:
+    """Read a message; remembered, because it is asked for in every pass, of every pod."""
     try:
         told = json.loads(text)
     except (ValueError, RecursionError):

@@ -61,6 +61,20 @@ def entries(version: Mapping[str, Any]) -> list[Manifest]:
     return found if isinstance(found, list) else []
 
 
+def seconds(item: Mapping[str, Any]) -> dict[str, float]:
+    """Seconds of the phases of an entry, in their order."""
+    told = item.get("phases", {})
+    return {name: durations.parse(told[name]).total_seconds() for name in phases.PHASES if name in told}
+
+
+def total_seconds(item: Mapping[str, Any]) -> float | None:
+    """Seconds from created to ready; None if a container was started again: then it may have been ready before."""
+    created, ready = phases.instant(item.get("created")), phases.instant(item.get("ready"))
+    if created is None or ready is None or item.get("restarts"):
+        return None
+    return max(0.0, (ready - created).total_seconds())
+
+
 def entry(pod: Manifest, now: datetime) -> Manifest | None:
     """What a pod itself says of its start; None before its weights are there.
 
@@ -109,10 +123,11 @@ def update(before: Mapping[str, Any], pods: Iterable[Manifest], now: datetime, *
     unlisted = present.intersection((before.get("fetch") or {}).get("unlisted", ()))
     started: list[Manifest] = []
     for pod in sorted(pods, key=_pod_age):
-        found, old = entry(pod, now), known.get(pod["metadata"]["name"])
-        if found is None or _mark(found["pod"]) in unlisted:
+        old = known.get(pod["metadata"]["name"])
+        if _mark(pod["metadata"]["name"]) in unlisted or (old is None and len(unlisted) + len(started) >= room):
             continue
-        if old is None and len(unlisted) + len(started) >= room:
+        found = entry(pod, now)
+        if found is None:
             continue
         if old is not None and old.get("created") != found.get("created"):
             old = None  # a pod of the same name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -18,7 +18,8 @@ from pantala.errors import ApiError
 from pantala.manifest.settings import Settings
 from pantala.planner import plan as planning
 from pantala.planner.observed import Observed
-from pantala.planner.report import LAZY_SECONDS, Report, report, unreadable
+from pantala.planner.report import LAZY_SECONDS, Report, Started, report, unreadable
+from pantala.reconcile import metrics
 from pantala.status.reasons import Reason
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Reconciler:
         recorder: Recorder,
         settings: Settings,
         now: Callable[[], datetime],
+        started: Callable[[Key, Started], None] | None = None,
     ) -> None:
         self._client = client
         self._cache = cache
@@ -44,6 +46,7 @@ class Reconciler:
         self._recorder = recorder
         self._settings = settings
         self._now = now
+        self._started = started
         self._postponed: dict[Key, datetime] = {}
         self._ending: dict[str, datetime] = {}
 
@@ -122,6 +125,16 @@ class Reconciler:
                 return None
             raise
         self._cache.written(MODEL, answer)
+        # A CRD that is older than this operator drops the ledger: then every pass would count the same replicas.
+        if answer.get("status") == outcome.status:
+            self._count(key, outcome.started)
         for notice in outcome.events:
             await self._recorder.record(seen.model, notice, self._now())
         return None
+
+    def _count(self, key: Key, started: Iterable[Started]) -> None:
+        """Count each replica that is ready now for the first time: the status says that it is, so it happens once."""
+        for replica in started:
+            metrics.started(replica.entry)
+            if self._started is not None:
+                self._started(key, replica)

@@ -27,7 +27,7 @@ _TOLD = ("Accepted", "Ready", "Stalled")
 
 
 def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Notice, ...]:
-    """One Event for each condition of interest that flipped, and one for a change of the serving version."""
+    """One Event for each condition of interest that flipped, for weights that differ, and for a change of the serving version."""
     old, new = _by_type(before), _by_type(after)
     notices = []
     for kind in _TOLD:
@@ -41,6 +41,11 @@ def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Notice,
         if kind == "Stalled" and new.get("Accepted", {}).get("status") == "False":
             continue  # told already, in the same words
         notices.append(Notice("Warning" if bad else "Normal", new[kind]["reason"], new[kind]["message"]))
+    weights = new.get("Distributed", {})
+    if weights.get("reason") == Reason.WEIGHTS_DIFFER != old.get("Distributed", {}).get("reason"):
+        notices.append(
+            Notice("Warning", weights["reason"], weights["message"])
+        )  # nothing else tells: the model answers on
     moved = before.get("version")
     if moved and moved != after.get("version"):
         notices.append(

@@ -1,0 +1,1 @@
+"""Clients of services other than the API server."""
