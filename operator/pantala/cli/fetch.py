@@ -15,6 +15,7 @@ from pantala.errors import FetchFailure
 from pantala.fetcher import secrets, termination
 from pantala.fetcher.errors import FetchError, from_os
 from pantala.fetcher.layout import Layout
+from pantala.fetcher.links import Links
 from pantala.fetcher.nodecache import MAX_AGE, Policy
 from pantala.fetcher.peers import Terms
 from pantala.fetcher.progress import Progress
@@ -85,6 +86,7 @@ def fetch(
     16 unavailable, 17 the peers did not deliver, 143 stopped by SIGTERM.
     """
     bound_arenas()
+    links = Links(to, host_path) if host_path else None
     cache = Policy(cache_root, cache_max_bytes, cache_max_age) if cache_root else None
     options = Options(
         uri=uri,
@@ -97,9 +99,10 @@ def fetch(
         overlay=overlay,
         retry_seconds=retry_seconds,
         size_limit=size_limit,
-        route=Route(peers.absolute(), Terms(fallback == "origin", fallback_after, retry_seconds)) if peers else None,
+        route=Route(peers.absolute(), Terms(fallback == "origin", fallback_after, retry_seconds), links)
+        if peers
+        else None,
         cache=cache,
-        host_path=host_path,
     )
     as_json = log_format == "json"
     progress = Progress(secrets.redact_unknown, as_json=as_json)

@@ -46,6 +46,8 @@ class Job:
     """Whether what was there is counted."""
     disown: Callable[[], Awaitable[None]] | None = None
     """Keeps what the peers gave from being given to anybody else; set where they were asked."""
+    linked: bool = False
+    """Whether the file is dfdaemon's as well: it is complete, and only read."""
     streamed: bool = False
     """Whether it comes in one request, because the server knows no ranges."""
     result: Fetched | None = None
@@ -91,14 +93,23 @@ class Job:
         with self._lock:
             if not self._made:
                 self.target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.target, os.O_RDWR | os.O_NOFOLLOW | (0 if self._made else os.O_CREAT), 0o644)
-            if not self._made:
+                self._look_for_links()
+            access = os.O_RDONLY if self.linked else os.O_RDWR
+            descriptor = os.open(self.target, access | os.O_NOFOLLOW | (0 if self._made else os.O_CREAT), 0o644)
+            if not self._made and not self.linked:
                 os.ftruncate(descriptor, self.file.size)
-                self._made = True
+            self._made = True
         try:
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def _look_for_links(self) -> None:
+        """Never write into a file that has another name (see `links`): it is complete, or another one takes its place."""
+        if not self.linked and self.target.exists() and self.target.lstat().st_nlink > 1:
+            self.linked = 0 < self.chunks == len(self.done)
+            if not self.linked:
+                self.target.unlink()
 
     @staticmethod
     def write(descriptor: int, data: bytes | memoryview, offset: int) -> None:

@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from pantala.fetcher.dfdaemon import Download, Piece, Trouble, Word
 from pantala.fetcher.errors import FetchError, changed, from_os
 from pantala.fetcher.job import CHUNK, Job
 from pantala.fetcher.landing import Landing
+from pantala.fetcher.links import Links, own
 from pantala.fetcher.listing import stat
 from pantala.fetcher.source import PeerSource
 
@@ -36,6 +37,7 @@ NO_SOCKET_SECONDS = 10.0
 should not cost more."""
 _FIRST, _LONGEST = 0.2, 5.0
 _WATCH = 0.5
+_NOT_LINKED = Trouble(Word.FAILED, "dfdaemon cannot link the file")
 
 assert CHUNK % PIECE_LENGTH == 0  # a piece belongs to one chunk
 
@@ -63,6 +65,10 @@ class Parts:
     """When a piece came last, or the file's turn came."""
     waiting: bool = False
     """Whether a thread waits for dfdaemon, and not for the disk."""
+    linking: bool = False
+    """Whether dfdaemon writes the file itself (see `links`)."""
+    counted: set[int] = field(default_factory=set)
+    """Offsets of pieces whose bytes were told."""
 
     def missing(self) -> tuple[int, int] | None:
         """Offset and length of the first part that is missing."""
@@ -88,19 +94,20 @@ class Parts:
         """Note a piece, and give the chunk that it completes."""
         self.pieces.add(offset)
         index = offset // CHUNK
-        start, length = self.job.span(index)
-        whole = all(at in self.pieces for at in range(start, start + length, PIECE_LENGTH))
-        return index if whole else None
+        return index if self.has(self.job.span(index)) else None
 
 
 class Peers:
     """Brings files through one dfdaemon."""
 
-    def __init__(self, source: PeerSource, socket: Path, terms: Terms, landing: Landing) -> None:
+    def __init__(
+        self, source: PeerSource, socket: Path, terms: Terms, landing: Landing, links: Links | None = None
+    ) -> None:
         self._source = source
         self._socket = socket
         self._terms = terms
         self._landing = landing
+        self._links = links
         self._threads = ThreadPoolExecutor(STREAMS, "peers")
         self._lock = Lock()
         self._downloads: set[Download] = set()
@@ -142,11 +149,18 @@ class Peers:
         job.disown = partial(self._disown, job)
         await landing.begin(job)
         parts = Parts(job)
+        if self._links and self._links.possible and not job.done:
+            parts.linking = True
+            self._links.prepare(job)
         number = 0
         while (span := parts.missing()) is not None and not (self._gave_up or landing.stop.is_set()):
             before = len(parts.pieces)
             trouble = await self._attempt(parts, span)
             if trouble is None:
+                continue
+            if trouble is _NOT_LINKED and self._links:
+                self._links.possible = False
+                await self._own(parts)
                 continue
             if len(parts.pieces) > before:
                 number = 0
@@ -156,11 +170,26 @@ class Peers:
                     raise changed(subject)
             if self._is_over(trouble, monotonic() - parts.moved):
                 self._give_up(trouble, subject)
-                return
+                break
             delay = uniform(0.5, 1) * min(_LONGEST, _FIRST * 2**number)  # noqa: S311 - jitter
             number += 1
             landing.retry.again(subject, str(trouble), delay)
             await asyncio.sleep(delay)
+        if parts.linking and parts.missing() is not None and not landing.stop.is_set():
+            await self._own(parts)  # for the origin to complete
+
+    async def _own(self, parts: Parts) -> None:
+        """Go on with a file of our own in place of a link."""
+        job, landing = parts.job, self._landing
+        parts.linking = False
+        try:
+            await asyncio.to_thread(own, job, parts.pieces, parts.length)
+        except OSError as error:
+            raise from_os(error, str(job.target)) from None
+        for index in range(job.chunks):
+            if parts.has(job.span(index)):
+                landing.journal.add(job.name, index)
+                landing.arrived(job, index)
 
     def _is_over(self, trouble: Trouble, quiet: float) -> bool:
         if trouble.final:
@@ -185,8 +214,9 @@ class Peers:
     async def _attempt(self, parts: Parts, span: tuple[int, int]) -> Trouble | None:
         """Ask once for a part; None if all of it came."""
         file = parts.job.file
-        asked = None if span == (0, file.size) else span
-        message = dfdaemon.request(self._source, file, only_peers=not self._terms.to_origin, span=asked)
+        asked = None if parts.linking or span == (0, file.size) else span
+        link = self._links.path(parts.job) if parts.linking and self._links else ""
+        message = dfdaemon.request(self._source, file, only_peers=not self._terms.to_origin, span=asked, link=link)
         download = Download(self._socket, message)
         with self._lock:
             self._downloads.add(download)
@@ -207,7 +237,7 @@ class Peers:
         """Read one request to its end; in a thread."""
         job, stop = parts.job, self._landing.stop
         try:
-            with job.opened() as descriptor:
+            with nullcontext() if parts.linking else job.opened() as descriptor:
                 parts.waiting = True
                 for piece in download.pieces():
                     parts.waiting = False
@@ -216,26 +246,47 @@ class Peers:
                     if wrong := _wrong(parts, piece, download):
                         return wrong
                     if piece.offset not in parts.pieces:  # after an error dfdaemon may send what it has sent before
-                        job.write(descriptor, piece.content, piece.offset)
+                        if descriptor is not None:
+                            job.write(descriptor, piece.content, piece.offset)
+                        elif not parts.pieces and not Links.holds(job):
+                            return _NOT_LINKED
                         self._note(parts, piece)
                     del piece
                     parts.waiting = True
         except grpc.RpcError as error:
             subject = self._landing.store.subject(job.file.key)
-            return dfdaemon.explain(error, self._socket, subject, got_something=download.size is not None)
+            trouble = dfdaemon.explain(error, self._socket, subject, got_something=download.size is not None)
+            plain = download.size is None and trouble.word is Word.FAILED and trouble.verdict is None
+            return _NOT_LINKED if parts.linking and plain else trouble
         except OSError as error:
             raise from_os(error, str(job.target)) from None
         finally:
             parts.waiting = False
             download.close()
-        return None if parts.has(span) else Trouble(Word.FAILED, "dfdaemon ended before the last piece")
+        if not parts.has(span):
+            return Trouble(Word.FAILED, "dfdaemon ended before the last piece")
+        return self._take_link(parts) if parts.linking else None
+
+    def _take_link(self, parts: Parts) -> Trouble | None:
+        """A linked file is complete, which is noted as a whole: parts of it are of no use to the next run."""
+        job, landing = parts.job, self._landing
+        if not Links.holds(job):
+            parts.pieces.clear()
+            return _NOT_LINKED
+        job.linked = True
+        for index in range(job.chunks):
+            landing.journal.add(job.name, index)
+            landing.tell(landing.arrived, job, index)
+        return None
 
     def _note(self, parts: Parts, piece: Piece) -> None:
         landing, job = self._landing, parts.job
         parts.moved = monotonic()
-        landing.tell(self._count, piece.source, len(piece.content), piece.parent)
+        if piece.offset not in parts.counted:
+            parts.counted.add(piece.offset)
+            landing.tell(self._count, piece.source, parts.length(piece.offset), piece.parent)
         index = parts.completes(piece.offset)
-        if index is not None:
+        if index is not None and not parts.linking:
             landing.journal.add(job.name, index)
             landing.tell(landing.arrived, job, index)
 
@@ -254,7 +305,7 @@ class Peers:
 def _wrong(parts: Parts, piece: Piece, download: Download) -> Trouble | None:
     if download.size != parts.job.file.size:
         sentence = f"dfdaemon announces {download.size} bytes and the store has {parts.job.file.size}"
-    elif len(piece.content) != parts.length(piece.offset):
+    elif (piece.length if parts.linking else len(piece.content)) != parts.length(piece.offset):
         sentence = "a piece has another place or length than was asked for"
     else:
         return None

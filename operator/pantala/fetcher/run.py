@@ -45,8 +45,6 @@ class Options:
     """Bytes that the volume may hold though the disk below it has more: an emptyDir's sizeLimit evicts only later."""
     cache: nodecache.Policy | None = None
     """What may stay in the node's cache, if the target is a folder in one."""
-    host_path: Path | None = None
-    """The target as the node sees it."""
     route: Route | None = None
     """How the peers are asked; None reads the store alone."""
 

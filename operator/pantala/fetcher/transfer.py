@@ -13,6 +13,7 @@ from pantala.fetcher.dfdaemon import Trouble, Word
 from pantala.fetcher.errors import FetchError
 from pantala.fetcher.job import CHUNK, Fetched, Job
 from pantala.fetcher.landing import Landing, WrongBytes
+from pantala.fetcher.links import Links
 from pantala.fetcher.listing import RemoteFile
 from pantala.fetcher.marker import boot_id
 from pantala.fetcher.origin import Origin
@@ -29,6 +30,8 @@ class Route:
 
     socket: Path
     terms: Terms
+    links: Links | None = None
+    """Where dfdaemon may link files to; None has it send their content."""
 
 
 class WrongPeers(FetchError):  # noqa: N818 - its base is called so
@@ -149,7 +152,9 @@ class Transfer:
         try:
             async with asyncio.TaskGroup() as group:
                 if self._route and shared and isinstance(self._store.peer_source, PeerSource):
-                    peers = Peers(self._store.peer_source, self._route.socket, self._route.terms, landing)
+                    peers = Peers(
+                        self._store.peer_source, self._route.socket, self._route.terms, landing, self._route.links
+                    )
                     group.create_task(peers.run(shared))
                 group.create_task(origin.run([job for job in jobs if job.name not in names]))
             if left := [job for job in shared if len(job.done) < job.chunks]:
