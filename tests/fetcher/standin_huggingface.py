@@ -7,7 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl
+from urllib.parse import parse_qs, parse_qsl, quote
 
 from tests.fetcher.standin_http import Answer, Request, StandinServer, ranged
 
@@ -80,7 +80,7 @@ class StandinHub(StandinServer):
             return Answer(404, b"Entry not found", (("X-Error-Code", "EntryNotFound"),))
         if len(repo.files[path]) >= LARGE:
             other = self.url.replace("127.0.0.1", "localhost")
-            return Answer(302, b"", (("Location", f"{other}/cdn/{path}?repo={name}&Signature=s1gn3d"),))
+            return Answer(302, b"", (("Location", f"{other}/cdn/{quote(path)}?repo={name}&Signature=s1gn3d"),))
         return self._content(request, name, path)
 
     def _content(self, request: Request, name: str, path: str) -> Answer:

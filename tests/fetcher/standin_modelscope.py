@@ -6,6 +6,7 @@ Large files come from a host of their own. It says nothing about ModelScope.
 import hashlib
 import json
 from typing import Any
+from urllib.parse import quote
 
 from tests.fetcher.standin_http import Answer, Request, StandinServer, ranged
 
@@ -45,7 +46,7 @@ class StandinModelScope(StandinServer):
         if len(content) >= LARGE:
             other = self.url.replace("127.0.0.1", "localhost")
             query = f"repo={owner}/{name}&revision={revision}&Signature=s1gn3d"
-            return Answer(302, b"", (("Location", f"{other}/cdn/{path}?{query}"),))
+            return Answer(302, b"", (("Location", f"{other}/cdn/{quote(path)}?{query}"),))
         return ranged(request, content)
 
     def _list(self, request: Request, repo: str) -> Answer:
