@@ -110,6 +110,7 @@ def operator(
     torchserve_image: str | None,
     dragonfly_socket_folder: str,
     cache_host_paths: tuple[str, ...],
+    otlp_endpoint: str | None,
     kubeconfig: str | None,
     log_format: str,
     log_level: str,
@@ -133,6 +134,7 @@ def operator(
             dragonfly_socket_folder=dragonfly_socket_folder,
             cache_host_paths=tuple(path.rstrip("/") for path in cache_host_paths if path),
         ),
+        otlp_endpoint=otlp_endpoint,
     )
     asyncio.run(_run(kubeconfig, options))
 
