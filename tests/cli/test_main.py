@@ -15,7 +15,7 @@ from pantala.cli.failures import explain
 from pantala.cli.main import main
 from pantala.errors import ApiError, Unavailable
 
-COMMANDS = ("digest", "fetch", "operator", "refresh", "render", "status", "validate")
+COMMANDS = ("digest", "doctor", "fetch", "operator", "refresh", "render", "status", "validate")
 PROGRAM = str(Path(sys.executable).with_name("pantala"))
 
 

@@ -1,1 +1,1 @@
-"""The command line: pantala render, validate, status, refresh, digest, fetch, operator."""
+"""The command line: pantala render, validate, status, refresh, digest, doctor, fetch, operator."""

@@ -13,6 +13,14 @@ _EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("The line for `digest:` of a version:", "pantala digest s3://models/resnet/1/resnet.mar"),
         ("An S3 store that is not AWS:", "pantala digest --endpoint https://s3.example.com s3://models/resnet/1/"),
     ),
+    "doctor": (
+        ("Is Dragonfly in order for all models?", "pantala doctor"),
+        ("For those of one namespace:", "pantala doctor -n vision --dragonfly-namespace p2p"),
+        (
+            "The next steps alone:",
+            "pantala doctor -o json | jq -r '.findings[] | select(.severity != \"ok\").next'",
+        ),
+    ),
     "fetch": (
         (
             "What the init container of a Triton pod does:",

@@ -15,6 +15,7 @@ from pantala.cli import examples, failures
 
 _COMMANDS = {
     "digest": "Print the digest of the weights under a URI.",
+    "doctor": "Find out why weights do not come from peers.",
     "fetch": "Bring the weights of a model into a folder (the init container).",
     "operator": "Run the operator.",
     "refresh": "Render a model with today's default images.",

@@ -90,8 +90,17 @@ class Client:
         accept: str = _JSON,
     ) -> Manifest:
         """One request and its decoded answer."""
-        headers = await self._headers(content_type, accept)
         data = None if body is None else orjson.dumps(body)
+        payload, _ = await self._send(method, path, params, data, await self._headers(content_type, accept))
+        return orjson.loads(payload) if payload else {}
+
+    async def read(self, path: str, *, accept: str = "*/*") -> tuple[bytes, Mapping[str, str]]:
+        """The body of a GET as it came, and its headers: for what is no object, such as a port of a pod."""
+        return await self._send("GET", path, None, None, await self._headers(_JSON, accept))
+
+    async def _send(
+        self, method: str, path: str, params: Mapping[str, str] | None, data: bytes | None, headers: dict[str, str]
+    ) -> tuple[bytes, Mapping[str, str]]:
         try:
             async with self._session.request(
                 method, self._base + path, params=params, data=data, headers=headers, timeout=_TIMEOUT, ssl=self._ssl
@@ -100,7 +109,7 @@ class Client:
                 metrics.API_CALLS.labels(method, str(response.status)).inc()
                 if response.status >= 400:  # noqa: PLR2004 -- HTTP
                     raise _error(response, payload)
-                return orjson.loads(payload) if payload else {}
+                return payload, response.headers
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             metrics.API_CALLS.labels(method, "none").inc()
             raise Unavailable(
