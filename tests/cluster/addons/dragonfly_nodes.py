@@ -6,7 +6,8 @@ stand-in runs on this machine, where a test can kill it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 import yaml
@@ -43,11 +44,11 @@ class NodePeers:
         cluster.kubectl("label", "node", "--all", "--overwrite", f"{LABEL}=client")
         objects = manifests(self.scheduler.address, seed=seed, config=config or {}, storage=storage)
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(objects))
-        self.wait(set(range(len(cluster.node_names))), seed=seed)
+        self.wait(seed=seed)
 
-    def wait(self, nodes: set[int], *, seed: bool) -> None:
-        """Wait until the daemons of these nodes answer, no others run, and the scheduler knows them."""
-        wanted = {self.cluster.node_names[index] for index in nodes} | ({f"{SEED}-0"} if seed else set())
+    def wait(self, *, seed: bool = False) -> None:
+        """Wait until the daemons of all nodes answer, no others run, and the scheduler knows them."""
+        wanted = {*self.cluster.node_names, *([f"{SEED}-0"] if seed else [])}
         wait_for(lambda: self._ready() == wanted, f"daemons of {sorted(wanted)}", READY_SECONDS, every=0.3)
 
     def _ready(self) -> set[str]:
@@ -68,6 +69,18 @@ class NodePeers:
             for pod in self._pods()
             if _is_ready(pod)
         }
+
+    @contextmanager
+    def seed(self) -> Iterator[str]:
+        """A seed for a while; yields its host's name."""
+        self._scale_seed(1)
+        self.wait(seed=True)
+        yield f"{SEED}-0"
+        self._scale_seed(0)
+        self.wait()
+
+    def _scale_seed(self, replicas: int) -> None:
+        self.cluster.kubectl("-n", NAMESPACE, "scale", "statefulset", SEED, f"--replicas={replicas}")
 
     def take_away(self, index: int) -> None:
         """Remove the daemon of a node, in order, and wait until it is gone."""
