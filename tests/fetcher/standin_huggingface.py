@@ -13,6 +13,8 @@ from tests.fetcher.standin_http import Answer, Request, StandinServer, ranged
 
 LARGE = 1024 * 1024
 """Bytes from which a file is in Git LFS, and its content elsewhere."""
+PAGE = 3
+"""Entries of a listing in one answer; the next ones are behind the `Link` header, as the Hub does it."""
 
 
 @dataclass
@@ -64,11 +66,18 @@ class StandinHub(StandinServer):
             return Answer(404, b'{"error":"not found"}', (("X-Error-Code", "EntryNotFound"),))
         if request.query.get("recursive", "").lower() in ("1", "true"):
             folders = {path.rsplit("/", 1)[0] for path in inside if "/" in path[len(folder) :].strip("/")}
-            return _json([self._entry(repo, path) for path in sorted({*inside, *folders})])
+            return self._page(request, repo, sorted({*inside, *folders}))
         start = len(folder) + 1 if folder else 0
-        return _json(
-            [self._entry(repo, path) for path in sorted({path[:start] + path[start:].split("/")[0] for path in inside})]
-        )
+        return self._page(request, repo, sorted({path[:start] + path[start:].split("/")[0] for path in inside}))
+
+    def _page(self, request: Request, repo: Repo, paths: list[str]) -> Answer:
+        first = int(request.query.get("cursor", "0"))
+        answer = _json([self._entry(repo, path) for path in paths[first : first + PAGE]])
+        if first + PAGE >= len(paths):
+            return answer
+        here = request.raw.split("&cursor=")[0]
+        link = f'<{self.url}{here}&cursor={first + PAGE}>; rel="next"'
+        return Answer(answer.status, answer.body, (*answer.headers, ("Link", link)))
 
     def _resolve(self, request: Request, name: str, verb: str, rest: str) -> Answer:
         repo = self.repos.get(name)

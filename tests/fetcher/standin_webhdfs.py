@@ -5,6 +5,8 @@ from typing import Any
 
 from tests.fetcher.standin_http import Answer, Request, StandinServer
 
+PAGE = 3
+"""Entries of a folder in one answer."""
 _PREFIX = "/webhdfs/v1"
 
 
@@ -32,11 +34,14 @@ class StandinWebHdfs(StandinServer):
             return self._open(request, path)
         if operation == "GETFILESTATUS":
             return _json({"FileStatus": self._status(path, "")})
-        listing = {"FileStatuses": {"FileStatus": self._children(path)}}
+        children = self._children(path)
         if operation == "LISTSTATUS_BATCH":
-            return _json({"DirectoryListing": {"partialListing": listing, "remainingEntries": 0}})
+            rest = [child for child in children if child["pathSuffix"] > request.query.get("startAfter", "")]
+            part = {"FileStatuses": {"FileStatus": rest[:PAGE]}}
+            remaining = max(0, len(rest) - PAGE)
+            return _json({"DirectoryListing": {"partialListing": part, "remainingEntries": remaining}})
         assert operation == "LISTSTATUS", operation
-        return _json(listing)
+        return _json({"FileStatuses": {"FileStatus": children}})
 
     def _open(self, request: Request, path: str) -> Answer:
         if "datanode" not in request.query:

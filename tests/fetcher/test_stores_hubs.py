@@ -15,6 +15,7 @@ from tests.fetcher.tools import MIB, Result, fetch, tree
 
 TOKEN = "t0ken-of-somebody-0123456789"
 FILES = {"config.json": b"{}", ".gitattributes": b"*", "sub dir/w.bin": os.urandom(17 * MIB), "sub dir/empty": b""}
+FILES |= {f"shard-{number}": bytes([number]) for number in range(8)}  # more than a page of a stand-in
 KINDS = ["hf", "modelscope", "hdfs"]
 _KEYS = {"hf": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN", "hdfs": "HDFS_DELEGATION_TOKEN"}
 
@@ -133,7 +134,16 @@ def test_a_revision_with_slashes(kind: Kind, to: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["modelscope"], indirect=True)
-@pytest.mark.parametrize(("status", "body", "reason"), [(503, b"", "Unavailable"), (200, b"<html>", "Invalid")])
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (503, b"", "Unavailable"),
+        (200, b"<html>", "Invalid"),
+        (200, b"[]", "Invalid"),
+        (200, b'{"Code": 200, "Data": null}', "Invalid"),
+        (200, b'{"Code": 404, "Data": null}', "NotFound"),
+    ],
+)
 def test_a_listing_that_fails(kind: Kind, to: Path, status: int, body: bytes, reason: str) -> None:
     """A hub that is overloaded is asked again; what is no listing is told."""
     kind.server.answer = lambda _: Answer(status, body)  # type: ignore[method-assign]

@@ -4,6 +4,7 @@ The two addresses are those of dragonfly-client-backend 1.5.10, model_scope.rs, 
 """
 
 import asyncio
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -20,6 +21,7 @@ from pantala.storage.base import RepoLocation
 from pantala.storage.modelscope import MODEL_SCOPE
 
 _ENDPOINT = "https://modelscope.cn"
+_OK = HTTPStatus.OK
 _TEMPORARY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -52,17 +54,19 @@ def _list(url: str, token: str, shown: str) -> list[Entry]:
     try:
         with urllib.request.urlopen(request, timeout=CONTROL_TIMEOUT) as answer:  # noqa: S310 - see above
             body = json.loads(answer.read())
+        code = int(body["Code"])
+        files = [_entry(file) for file in body["Data"]["Files"] or [] if file["Type"] != "tree"] if code == _OK else []
     except urllib.error.HTTPError as error:
         with error:
             raise _refused(error.code, shown) from None
-    except ValueError:
-        message = f"{shown}: the answer is no JSON; check storage.endpoint"
+    except (ValueError, KeyError, TypeError):
+        message = f"{shown}: the answer is no listing of ModelScope's; check storage.endpoint"
         raise FetchError(FetchFailure.INVALID, message) from None
-    except OSError as error:
-        raise Transient(str(getattr(error, "reason", error))) from None
-    if body.get("Code") != HTTPStatus.OK:
-        raise _refused(int(body.get("Code") or 0), shown)
-    return [_entry(file) for file in body["Data"]["Files"] or [] if file["Type"] != "tree"]
+    except (OSError, http.client.HTTPException) as error:
+        raise Transient(str(getattr(error, "reason", "")) or type(error).__name__) from None
+    if code != _OK:
+        raise _refused(code, shown)
+    return files
 
 
 def _entry(file: dict[str, Any]) -> Entry:
