@@ -10,6 +10,7 @@ from kubernetes.config import new_client_from_config
 from pantala.api.check import check
 from tests.apiserver.models import BAD, DATA, GOOD, MODELS, Api, causes, load
 from tests.cluster import Cluster
+from tests.planner.world import FULL_PROBLEMS, full_world
 
 pytestmark = pytest.mark.apiserver
 
@@ -205,6 +206,20 @@ def test_spec_and_status_are_apart(api: Api, model: Any) -> None:
     stored = api.apply(f"{path}/status", {key: model[key] for key in ("apiVersion", "kind")} | {"status": status})
     assert stored["status"] == status
     assert stored["metadata"]["generation"] == model["metadata"]["generation"]
+
+
+@pytest.mark.parametrize("letter", FULL_PROBLEMS)
+def test_fullest_status(api: Api, model: Any, letter: str) -> None:
+    """The largest status that the operator can write, with the longest words and a full ledger, is stored as it is."""
+    world = full_world(letter)
+    for _ in range(2):
+        world.crowd(25, letter)
+        status = world.report(*FULL_PROBLEMS[letter]).status
+    assert any(item.get("replicas") for item in status["versions"])
+    assert any(item["fetch"].get("unlisted") for item in status["versions"])
+    path = f"{MODELS}/{model['metadata']['name']}/status"
+    stored = api.call("PUT", path, model | {"status": status}, fieldValidation="Strict")
+    assert stored.get("status") == status, stored
 
 
 def test_kubectl(api: Api, control_plane: Cluster, model: Any) -> None:

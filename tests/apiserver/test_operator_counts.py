@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from tests.apiserver.operator_process import Installation, Operator, manifest
+from tests.apiserver.standin_kubelet import StandinKubelet
 from tests.cluster import Cluster
 from tests.cluster.audit import WRITES, AuditLog, Call
 from tests.cluster.process import wait_for
@@ -59,6 +61,45 @@ def test_one_new_model(installation: Installation, operator: Operator, log: Audi
         ("patch", "deployments"): 1,
         ("create", "events"): 1,
     }
+
+
+def test_a_cold_start(installation: Installation, operator: Operator, log: AuditLog) -> None:
+    """A replica that takes its time for each phase costs three status writes: made, weights there, ready with all its phases."""
+    space, mark = installation.space, log.mark()
+    with StandinKubelet(space) as kubelet, ExitStack() as at_end:
+        space.model("slow", template={"spec": {"schedulerName": "nobody"}})
+        at_end.callback(space.delete, "InferenceModel", "slow")
+        pod = kubelet.bind("slow")
+        settled(installation, log)
+        kubelet.fetches(pod)
+        settled(installation, log)
+        kubelet.fetched(pod)
+        space.wait(lambda: bool(entries(installation, "slow")), "an entry in the ledger")
+        assert "ready" not in entries(installation, "slow")[0]
+        kubelet.loads(pod)
+        settled(installation, log)
+        kubelet.ready(pod)
+        space.wait(lambda: "ready" in entries(installation, "slow")[0], "a finished entry")
+        settled(installation, log)
+        assert writes(log, installation, mark)[("patch", "inferencemodels/status")] <= 3
+        (entry,) = entries(installation, "slow")
+        assert entry["node"] == kubelet.node
+        assert set(entry["phases"]) == {"scheduled", "prepare", "fetch", "image", "load", "ready"}
+        assert entry["phases"]["fetch"] == "1s500ms"
+        assert (entry["bytes"], entry["parents"]) == (kubelet.ACCOUNT["bytes"], kubelet.ACCOUNT["parents"])
+
+
+def entries(installation: Installation, model: str) -> list[Any]:
+    """The ledger of a model's first version."""
+    versions = installation.space.status(model).get("versions") or [{}]
+    found: list[Any] = versions[0].get("replicas", [])
+    return found
+
+
+def settled(installation: Installation, log: AuditLog) -> None:
+    """Long enough for whatever the operator postpones: there are four seconds between two renewals of its Lease."""
+    mark = log.mark()
+    wait_for(lambda: sum(it.resource == "leases" for it in calls(log, installation, mark)) >= 2, "renewals", 60)
 
 
 def test_a_hundred_models(installation: Installation, operator: Operator, log: AuditLog) -> None:

@@ -1,7 +1,6 @@
 """What the status says after a pass, when it is written at once, and what becomes an Event."""
 
 from datetime import timedelta
-from typing import Any
 
 import orjson
 import pytest
@@ -14,7 +13,7 @@ from pantala.manifest.types import Manifest, Ref
 from pantala.planner.report import unreadable
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
-from tests.planner.world import NOW, World, model, ready_pod, version
+from tests.planner.world import FULL_PROBLEMS, NOW, World, full_world, model, ready_pod, version
 
 CONFLICT = Problem(Reason.NAME_CONFLICT, "Service vision/resnet exists already.")
 
@@ -304,45 +303,19 @@ def test_ledger_is_not_urgent(world: World) -> None:
     assert world.report().started == ()
 
 
-def full_pod(name: str, number: int, letter: str) -> Manifest:
-    """A pod of which as much as can be is told, in the longest words."""
-    pod = ready_pod(
-        name,
-        number,
-        files=2**63 - 1,
-        bytes=dict.fromkeys(("origin", "peer", "local", "cache", "proxy"), 2**63 - 1),
-        direct=2**63 - 1,
-        parents={f"{host}{'h' * 79}": 2**63 - 1 for host in "abcd"},
-        retries=2**63 - 1,
-        fallback=letter * 4096,
-        fingerprint=f"{number % 2}" + "f" * 79,
-        seconds=3600 * 99_999 - 0.001,
-    )
-    pod["metadata"]["name"] = f"{name}-{number:03}".ljust(253, "p")
-    pod["spec"]["nodeName"] = "n" * 253
-    pod["metadata"]["creationTimestamp"] = f"2026-01-02T03:{number % 60:02}:00Z"
-    return pod
-
-
-@pytest.mark.parametrize("letter", ["x", "\N{PILE OF POO}", '"', "\x1b"])
+@pytest.mark.parametrize("letter", FULL_PROBLEMS)
 def test_status_is_bounded(letter: str) -> None:
     """Sixteen versions with the longest names, images, messages and ledgers stay under the 64 KiB of a status, pass after pass."""
-    names = [f"v{number:02}-{'x' * 16}" for number in range(16)]
-    runtime: dict[str, Any] = {"name": "triton", "startupTimeout": "30m", "image": "i" * 512}
-    many = [version(name, runtime=runtime, uri=letter * 1024) for name in names]
-    world = World(model(*many, traffic={"target": names[0]}))
-    world.settle()
-    problems = [Problem(Reason.REJECTED, letter * 4096)] * 16
-    counted: list[str] = []
-    for turn in range(3):
-        world.pods += [full_pod(name, 25 * turn + number, letter) for name in names for number in range(25)]
-        found = world.report(*problems)
+    world, counted = full_world(letter), list[str]()
+    for _ in range(3):
+        world.crowd(25, letter)
+        found = world.report(*FULL_PROBLEMS[letter])
         counted += [it.entry["pod"] for it in found.started]
         assert all(item["message"] for item in found.status["versions"])
         assert 16 * 512 < len(orjson.dumps(found.status)) < 64 * 1024
         assert Status.model_validate(found.status, extra="forbid")
         assert check({**world.model, "status": found.status}) == check({**world.model, "status": {}})
-        assert world.report(*problems).status == found.status
+        assert world.report(*FULL_PROBLEMS[letter]).status == found.status
     assert len(counted) == len(set(counted)) > 700
     assert sum(len(item["fetch"].get("unlisted", ())) for item in found.status["versions"]) <= 1400
 

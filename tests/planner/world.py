@@ -14,6 +14,7 @@ from pantala.planner.observed import REPLICAS_OWNERS, Observed
 from pantala.planner.plan import Plan, plan
 from pantala.planner.report import Report, report
 from pantala.status.problem import Problem
+from pantala.status.reasons import Reason
 
 UID = "6f1c3f3e-0000-4000-8000-000000000000"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -119,6 +120,11 @@ class World:
             self.pods = [pod for pod in self.pods if pod["metadata"]["labels"][naming.LABEL_VERSION] != name]
             self.pods += [ready_pod(name, number) for number in range(wanted)]
 
+    def crowd(self, count: int, letter: str) -> None:
+        """So many further pods of each version, each telling as much as it can."""
+        names, first = [it["name"] for it in self.model["spec"]["versions"]], len(self.pods)
+        self.pods += [full_pod(name, first + number, letter) for name in names for number in range(count)]
+
     def scale(self, name: str, replicas: int, manager: str = "kube-controller-manager") -> None:
         """Somebody patches the scale of a Deployment."""
         live = self.deployment(name)
@@ -186,3 +192,39 @@ def ready_pod(name: str, number: int = 0, **told: Any) -> Manifest:
             ],
         },
     }
+
+
+FULL_PROBLEMS = {
+    letter: (Problem(Reason.REJECTED, letter * 4096),) * 16 for letter in ("x", "\N{PILE OF POO}", '"', "\x1b")
+}
+"""Problems in the longest words, by the character that the words are made of: some take six bytes in JSON."""
+
+
+def full_world(letter: str) -> World:
+    """A model with as many versions as can be, in the longest words; `crowd` adds pods."""
+    names = [f"v{number:02}-{'x' * 16}" for number in range(16)]
+    runtime: dict[str, Any] = {"name": "triton", "startupTimeout": "30m", "image": "i" * 512}
+    many = [version(name, runtime=runtime, uri=letter * 1024) for name in names]
+    world = World(model(*many, traffic={"target": names[0]}))
+    world.settle()
+    return world
+
+
+def full_pod(name: str, number: int, letter: str) -> Manifest:
+    """A pod of which as much as can be is told, in the longest words."""
+    pod = ready_pod(
+        name,
+        number,
+        files=2**63 - 1,
+        bytes=dict.fromkeys(("origin", "peer", "local", "cache", "proxy"), 2**63 - 1),
+        direct=2**63 - 1,
+        parents={f"{host}{'h' * 79}": 2**63 - 1 for host in "abcd"},
+        retries=2**63 - 1,
+        fallback=letter * 4096,
+        fingerprint=f"{number % 2}" + "f" * 79,
+        seconds=3600 * 99_999 - 0.001,
+    )
+    pod["metadata"]["name"] = f"{name}-{number:03}".ljust(253, "p")
+    pod["spec"]["nodeName"] = "n" * 253
+    pod["metadata"]["creationTimestamp"] = f"2026-01-02T03:{number % 60:02}:00Z"
+    return pod

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from pantala.cli.coldstart import Entry, Replica
 from pantala.cli.summary import Version
+from pantala.planner.account import SOURCES
 
 STEPS = {
     "scheduled": "waits for a node",
@@ -49,7 +50,8 @@ def human(count: int) -> str:
 def sources(counts: Mapping[str, int], *, shares: bool = False) -> str:
     """Bytes by source, with percentages if asked; without the sources that gave nothing."""
     whole = sum(counts.values())
-    given = {name: count for name, count in counts.items() if count}
+    # The API server sorts by name.
+    given = {name: counts[name] for name in SOURCES if counts.get(name)}
     return ", ".join(
         f"{human(count)} from {name}" + (f" ({_percent(count / whole)})" if shares else "")
         for name, count in given.items()
@@ -146,7 +148,8 @@ def _notes(entry: Entry) -> tuple[tuple[str, str, str], ...]:
     if entry["direct"]:
         found.append(("direct", f"{human(entry['direct'])} of origin, read by the fetcher itself", ""))
     if entry["parents"]:
-        found.append(("parents", ", ".join(f"{host} {human(count)}" for host, count in entry["parents"].items()), ""))
+        most = sorted(entry["parents"].items(), key=lambda item: (item[0] == "others", -item[1]))
+        found.append(("parents", ", ".join(f"{host} {human(count)}" for host, count in most), ""))
     if entry["retries"]:
         found.append(("retries", str(entry["retries"]), "yellow"))
     if entry["fallback"]:
