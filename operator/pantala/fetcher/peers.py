@@ -151,7 +151,10 @@ class Peers:
         parts = Parts(job)
         if self._links and self._links.possible and not job.done:
             parts.linking = True
-            self._links.prepare(job)
+            try:
+                self._links.prepare(job)
+            except OSError as error:
+                raise from_os(error, str(job.target)) from None
         number = 0
         while (span := parts.missing()) is not None and not (self._gave_up or landing.stop.is_set()):
             before = len(parts.pieces)
@@ -256,8 +259,9 @@ class Peers:
         except grpc.RpcError as error:
             subject = self._landing.store.subject(job.file.key)
             trouble = dfdaemon.explain(error, self._socket, subject, got_something=download.size is not None)
-            plain = download.size is None and trouble.word is Word.FAILED and trouble.verdict is None
-            return _NOT_LINKED if parts.linking and plain else trouble
+            # what a link that cannot be made ends with, before anything has come (grpc/dfdaemon_download.rs)
+            refused = download.size is None and error.code() is grpc.StatusCode.INTERNAL and trouble.verdict is None
+            return _NOT_LINKED if parts.linking and refused else trouble
         except OSError as error:
             raise from_os(error, str(job.target)) from None
         finally:

@@ -274,8 +274,9 @@ async def _make_room(options: Options, need: int, progress: Progress) -> None:
     if options.cache is None:
         return
     kept = await asyncio.to_thread(nodecache.collect, options.cache, options.to, need)
-    for folder in kept.removed:
-        progress.log("removed unused weights from the node's cache", folder=folder)
+    if kept.removed:
+        folders = ", ".join(kept.removed)
+        progress.log("removed unused weights from the node's cache", folders=folders, bytes=kept.freed)
     for trouble in kept.broken:
         progress.log("a folder of the node's cache could not be looked after", level="warning", folder=trouble)
     if options.cache.max_bytes is not None and kept.bytes + need > options.cache.max_bytes:
