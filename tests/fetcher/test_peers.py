@@ -49,7 +49,7 @@ def test_the_identity_is_what_dfdaemon_says(bucket_p2p: Bucket, dragonfly: Drago
     fields |= {"access_key_id": keys["AWS_ACCESS_KEY_ID"], "access_key_secret": keys["AWS_SECRET_ACCESS_KEY"]}
     source = PeerSource(f"s3://{bucket_p2p.name}/", object_storage=fields, secret="k", endpoint="e")
     file = RemoteFile(key, key, len(content), '"etag"', None)
-    download = Download(dragonfly["n1"].socket, request(source, file, only_peers=False, span=None))
+    download = Download(dragonfly["n1"].socket, request(source, file, only_peers=False, span=None), key)
     got = b"".join(piece.content for piece in sorted(download.pieces(), key=lambda piece: piece.offset))
     download.close()
     assert download.task_id == source.task_id(key, file.etag)

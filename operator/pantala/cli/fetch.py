@@ -19,6 +19,7 @@ from pantala.fetcher.links import Links
 from pantala.fetcher.nodecache import MAX_AGE, Policy
 from pantala.fetcher.peers import Terms
 from pantala.fetcher.progress import Progress
+from pantala.fetcher.proxied import Proxy
 from pantala.fetcher.run import Options, Summary
 from pantala.fetcher.run import fetch as run_fetch
 from pantala.fetcher.transfer import Route
@@ -45,6 +46,9 @@ _BY_SIGTERM = 128 + signal.SIGTERM
 @click.option("--retry-seconds", type=float, default=120.0, show_default=True, help="Patience without any success.")
 @click.option("--size-limit", type=int, help="Bytes that the folder's volume may hold. Default: what the disk has.")
 @click.option("--peers", type=click.Path(path_type=Path), help="Socket of the node's dfdaemon, which is asked first.")
+@click.option("--proxy", help="URL of dfdaemon's HTTP proxy, in place of --peers.")
+@click.option("--proxy-header", multiple=True, metavar="NAME=VALUE", help="Sent to the proxy. Repeatable.")
+@click.option("--proxy-filter", multiple=True, metavar="PARAM", help="Query parameter that signs a URL. Repeatable.")
 @click.option("--fallback", type=click.Choice(["origin", "fail"]), default="origin", show_default=True)
 @click.option("--fallback-after", type=float, default=60.0, show_default=True, help="Seconds without a piece.")
 @click.option("--cache-root", type=click.Path(path_type=Path), help="The node's cache that --to is a folder of.")
@@ -69,6 +73,9 @@ def fetch(
     retry_seconds: float,
     size_limit: int | None,
     peers: Path | None,
+    proxy: str | None,
+    proxy_header: tuple[str, ...],
+    proxy_filter: tuple[str, ...],
     fallback: str,
     fallback_after: float,
     cache_root: Path | None,
@@ -86,8 +93,13 @@ def fetch(
     16 unavailable, 17 the peers did not deliver, 143 stopped by SIGTERM.
     """
     bound_arenas()
-    links = Links(to, host_path) if host_path else None
     cache = Policy(cache_root, cache_max_bytes, cache_max_age) if cache_root else None
+    terms = Terms(fallback == "origin", fallback_after, retry_seconds)
+    route = None
+    if peers:
+        route = Route(peers.absolute(), terms, Links(to, host_path) if host_path else None)
+    elif proxy:
+        route = Route(Proxy(proxy, _headers(proxy_header), proxy_filter), terms)
     options = Options(
         uri=uri,
         to=to,
@@ -99,9 +111,7 @@ def fetch(
         overlay=overlay,
         retry_seconds=retry_seconds,
         size_limit=size_limit,
-        route=Route(peers.absolute(), Terms(fallback == "origin", fallback_after, retry_seconds), links)
-        if peers
-        else None,
+        route=route,
         cache=cache,
     )
     as_json = log_format == "json"
@@ -126,6 +136,13 @@ def fetch(
     text = termination.success(summary, progress.bytes, progress.direct, progress.seconds)
     termination.write(termination_log, text, progress)
     leave(0)
+
+
+def _headers(texts: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    if wrong := next((name for name, separator, _ in pairs if not (name and separator)), None):
+        raise click.BadParameter(f"{wrong!r} has no value; write NAME=VALUE")
+    return {name: value for name, _, value in pairs}
 
 
 async def _until_stopped(options: Options, keys: secrets.Credentials, progress: Progress) -> Summary:

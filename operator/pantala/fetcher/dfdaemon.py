@@ -5,20 +5,19 @@ Written against dragonfly-client 1.5.10 (grpc/dfdaemon_download.rs, resource/tas
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import grpc
 from dragonfly_api import common_pb2, dfdaemon_pb2, dfdaemon_pb2_grpc
-from typing_extensions import override
 
 from pantala.distribution.identity import APPLICATION, PIECE_LENGTH
-from pantala.fetcher.errors import FetchError, classify
 from pantala.fetcher.listing import RemoteFile
 from pantala.fetcher.source import PeerSource
+from pantala.fetcher.way import Piece, Trouble, Undelivered, Word, from_origin, opendal_text, short
 
 CONTROL_TIMEOUT = 10.0
 """Seconds for a question that has one short answer."""
@@ -40,58 +39,6 @@ _REFUSED = {
     grpc.StatusCode.UNIMPLEMENTED,
     grpc.StatusCode.FAILED_PRECONDITION,
 }
-_WORDS = re.compile(r"[^\x20-\x7e]|https?://\S+|s3://\S+")
-_OPENDAL = re.compile(r"\w+ \((?:permanent|temporary|persistent)\) at .*", re.DOTALL)
-_LONGEST = 160
-
-
-class Word(StrEnum):
-    """Why the peers did not deliver, in a word."""
-
-    NO_SOCKET = "NoSocket"
-    """Nobody listens: there is no dfdaemon on the node, or its folder is not mounted."""
-    UNAVAILABLE = "DaemonUnavailable"
-    """dfdaemon went away in the middle."""
-    FAILED = "DaemonFailed"
-    """dfdaemon answered that it cannot."""
-    STALLED = "Stalled"
-    """No piece came for `--fallback-after`."""
-    UNSUPPORTED = "Unsupported"
-    """dfdaemon cannot read this store or object, so it was not asked."""
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Why a request did not bring what was asked for."""
-
-    word: Word
-    sentence: str
-    final: bool = False
-    """Whether asking again cannot help."""
-    alone: bool = False
-    """Whether it says nothing about other files."""
-    suspect: bool = False
-    """Whether what dfdaemon holds may be another content."""
-    verdict: FetchError | None = None
-    """What the origin said to dfdaemon, if it was that."""
-
-    @override
-    def __str__(self) -> str:
-        return f"{self.word}: {self.sentence}"
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of a file, with its bytes."""
-
-    offset: int
-    length: int
-    content: bytes
-    """Empty where the file is linked."""
-    source: str
-    """`origin`, `peer` or `local`."""
-    parent: str
-    """Host that gave it; empty unless the source is `peer`."""
 
 
 _SOURCES = {common_pb2.BACK_TO_SOURCE: "origin", common_pb2.REMOTE_PEER: "peer", common_pb2.LOCAL_PEER: "local"}
@@ -152,10 +99,36 @@ def request(
     return dfdaemon_pb2.DownloadTaskRequest(download=download)
 
 
-class Download:
-    """One request and its answers; used by one thread, cancelled by any."""
+@dataclass(frozen=True)
+class Daemon:
+    """The way over the socket."""
 
-    def __init__(self, socket: Path, message: dfdaemon_pb2.DownloadTaskRequest) -> None:
+    source: PeerSource
+    socket: Path
+    subject: Callable[[str], str]
+    """How messages name a key."""
+    only_peers: bool = False
+    """Whether the node's dfdaemon may not read the origin."""
+
+    async def ask(self, file: RemoteFile, span: tuple[int, int] | None, link: str) -> "Download":
+        """Ask for a file (see `Way`)."""
+        message = request(self.source, file, only_peers=self.only_peers, span=span, link=link)
+        return Download(self.socket, message, self.subject(file.key))
+
+    def forget(self, file: RemoteFile) -> None:
+        """Make dfdaemon and the scheduler forget a task, so that nobody gets its bytes any more."""
+        message = dfdaemon_pb2.DeleteTaskRequest(task_id=self.source.task_id(file.key, file.etag))
+        # an error means that it is not there, or that nobody is there to give it
+        with suppress(grpc.RpcError), grpc.insecure_channel(f"unix:{self.socket}", options=_OPTIONS) as channel:
+            _stub(channel).DeleteTask(message, timeout=CONTROL_TIMEOUT)
+
+
+class Download:
+    """One request and its answers (see `Delivery`)."""
+
+    def __init__(self, socket: Path, message: dfdaemon_pb2.DownloadTaskRequest, subject: str) -> None:
+        self._socket = socket
+        self._subject = subject
         self._channel = grpc.insecure_channel(f"unix:{socket}", options=_OPTIONS)
         self._call = _stub(self._channel).DownloadTask(message)
         self.task_id = ""
@@ -167,9 +140,9 @@ class Download:
         """Give each piece; the next one is not read from the socket before this one is done with.
 
         Raises:
-            grpc.RpcError: dfdaemon failed, or the request was cancelled.
+            Undelivered: dfdaemon failed, or the request was cancelled.
         """
-        while (response := next(self._call, None)) is not None:
+        while (response := self._next()) is not None:
             self.task_id = response.task_id
             if response.HasField("download_task_started_response"):
                 self.size = response.download_task_started_response.content_length
@@ -178,6 +151,12 @@ class Download:
             del response  # a message lives until its last name is gone, and the next one is on its way
             yield piece
             del piece
+
+    def _next(self) -> Any:
+        try:
+            return next(self._call, None)
+        except grpc.RpcError as error:
+            raise Undelivered(_explain(error, self._socket, self._subject, begun=self.size is not None)) from None
 
     def cancel(self) -> None:
         """End it from another thread."""
@@ -200,34 +179,27 @@ def _piece(piece: Any) -> Piece:
     )
 
 
-def forget(socket: Path, task_id: str) -> None:
-    """Make dfdaemon and the scheduler forget a task, so that nobody gets its bytes any more.
-
-    Raises:
-        grpc.RpcError: it may still be there; a task that is not there is none.
-    """
-    with grpc.insecure_channel(f"unix:{socket}", options=_OPTIONS) as channel:
-        _stub(channel).DeleteTask(dfdaemon_pb2.DeleteTaskRequest(task_id=task_id), timeout=CONTROL_TIMEOUT)
-
-
-def explain(error: grpc.RpcError, socket: Path, subject: str, *, got_something: bool) -> Trouble:
-    """What an error of a request means.
-
-    Args:
-        error: what grpc raised.
-        socket: where dfdaemon was asked.
-        subject: what was read, for messages.
-        got_something: whether any answer had come.
-    """
+def _explain(error: grpc.RpcError, socket: Path, subject: str, *, begun: bool) -> Trouble:
     code, details = error.code(), str(error.details() or "")
     if code is grpc.StatusCode.UNAVAILABLE:
-        if not got_something and "failed to connect" in details:
+        if not begun and "failed to connect" in details:
             return Trouble(Word.NO_SOCKET, f"nobody listens at {socket}; run Dragonfly's client on this node")
         return Trouble(Word.UNAVAILABLE, "dfdaemon broke off the connection; look at its log and restarts")
     backend = _backend(error)
     if backend is not None:
-        return _from_origin(backend, subject)
+        return from_origin(backend, subject)
     return _refusal(code, details)
+
+
+def _refusal(code: grpc.StatusCode, details: str) -> Trouble:
+    if "not enough space" in details:
+        sentence = "dfdaemon has no room for the file; raise its storage or lower its gc thresholds"
+        return Trouble(Word.FAILED, sentence, final=True)
+    if code in _REFUSED:
+        return Trouble(Word.FAILED, f"dfdaemon refuses the request: {short(details)}", final=True)
+    if code in _BUSY:
+        return Trouble(Word.FAILED, f"dfdaemon is busy ({code.name})", busy=True)
+    return Trouble(Word.FAILED, f"dfdaemon failed: {short(details)}")
 
 
 def _backend(error: grpc.RpcError) -> dict[str, Any] | None:
@@ -239,42 +211,5 @@ def _backend(error: grpc.RpcError) -> dict[str, Any] | None:
             except ValueError:
                 return None
             return content if isinstance(content, dict) else None
-    found = _OPENDAL.search(str(error.details() or ""))  # of a piece there is the text alone
-    return {"message": found[0]} if found else None
-
-
-def _refusal(code: grpc.StatusCode, details: str) -> Trouble:
-    if "not enough space" in details:
-        sentence = "dfdaemon has no room for the file; raise its storage or lower its gc thresholds"
-        return Trouble(Word.FAILED, sentence, final=True)
-    if code in _REFUSED:
-        return Trouble(Word.FAILED, f"dfdaemon refuses the request: {_short(details)}", final=True)
-    if code in _BUSY:
-        return Trouble(Word.FAILED, f"dfdaemon is busy ({code.name})")
-    return Trouble(Word.FAILED, f"dfdaemon failed: {_short(details)}")
-
-
-def _from_origin(backend: Mapping[str, Any], subject: str) -> Trouble:
-    """A stores' text is opendal's and is read like ours; of http there is only a status."""
-    message = str(backend.get("message") or "")
-    if found := _OPENDAL.search(message):
-        message = found[0]
-    status = backend.get("status_code")
-    known = {401: "PermissionDenied (permanent) at read, status: 401", 403: "PermissionDenied (permanent) at read"}
-    known |= {
-        404: "NotFound (permanent) at read",
-        410: "NotFound (permanent) at read",
-        412: "ConditionNotMatch (permanent)",
-    }
-    text = known.get(status or 0) or (message if status in (None, 200) else f"Unexpected (temporary), status: {status}")
-    verdict = classify(RuntimeError(text), subject)
-    if isinstance(verdict, FetchError):
-        sentence = f"dfdaemon could not read the origin: {verdict.message}"
-        return Trouble(Word.FAILED, sentence, final=True, alone=True, verdict=verdict)
-    return Trouble(Word.FAILED, f"dfdaemon could not read the origin: {_short(str(verdict))}")
-
-
-def _short(text: str) -> str:
-    """A text of dfdaemon's for a sentence: in one line, without URLs."""
-    text = _WORDS.sub(" ", text).strip()
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    text = opendal_text(str(error.details() or ""))  # of a piece there is the text alone
+    return {"message": text} if text else None

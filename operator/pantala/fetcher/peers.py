@@ -8,26 +8,21 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from random import uniform
 from threading import Lock
 from time import monotonic
 
-import grpc
-
-from pantala.distribution.identity import PIECE_LENGTH
 from pantala.errors import FetchFailure
-from pantala.fetcher import dfdaemon
-from pantala.fetcher.dfdaemon import Download, Piece, Trouble, Word
 from pantala.fetcher.errors import FetchError, changed, from_os
-from pantala.fetcher.job import CHUNK, Job
+from pantala.fetcher.job import Job
 from pantala.fetcher.landing import Landing
 from pantala.fetcher.links import Links, own
 from pantala.fetcher.listing import stat
-from pantala.fetcher.source import PeerSource
+from pantala.fetcher.parts import Parts
+from pantala.fetcher.way import Delivery, Piece, Trouble, Undelivered, Way, Word
 
 STREAMS = 2
 """Files at a time. One stream takes a whole core of dfdaemon for a local file, and leaves it idle while it is scheduled;
@@ -38,8 +33,6 @@ should not cost more."""
 _FIRST, _LONGEST = 0.2, 5.0
 _WATCH = 0.5
 _NOT_LINKED = Trouble(Word.FAILED, "dfdaemon cannot link the file")
-
-assert CHUNK % PIECE_LENGTH == 0  # a piece belongs to one chunk
 
 
 @dataclass(frozen=True)
@@ -54,63 +47,17 @@ class Terms:
     """Seconds without a piece after which a file is given up where nobody else may deliver it."""
 
 
-@dataclass
-class Parts:
-    """What of a file has come in this process, in pieces."""
-
-    job: Job
-    pieces: set[int] = field(default_factory=set)
-    """Offsets."""
-    moved: float = field(default_factory=monotonic)
-    """When a piece came last, or the file's turn came."""
-    waiting: bool = False
-    """Whether a thread waits for dfdaemon, and not for the disk."""
-    linking: bool = False
-    """Whether dfdaemon writes the file itself (see `links`)."""
-    counted: set[int] = field(default_factory=set)
-    """Offsets of pieces whose bytes were told."""
-
-    def missing(self) -> tuple[int, int] | None:
-        """Offset and length of the first part that is missing."""
-        for first, behind in self.job.runs(max(1, self.job.chunks)):
-            end = sum(self.job.span(behind - 1))
-            offsets = range(self.job.span(first)[0], end, PIECE_LENGTH)
-            start = next((at for at in offsets if at not in self.pieces), None)
-            if start is not None:
-                stop = next((at for at in offsets if at > start and at in self.pieces), end)
-                return start, stop - start
-        return None
-
-    def has(self, span: tuple[int, int]) -> bool:
-        """Whether all of a part has come."""
-        return all(at in self.pieces for at in range(span[0], sum(span), PIECE_LENGTH))
-
-    def length(self, offset: int) -> int:
-        """Bytes of the piece at an offset; 0 if there can be none."""
-        fits = offset % PIECE_LENGTH == 0 and offset < self.job.file.size
-        return min(PIECE_LENGTH, self.job.file.size - offset) if fits else 0
-
-    def completes(self, offset: int) -> int | None:
-        """Note a piece, and give the chunk that it completes."""
-        self.pieces.add(offset)
-        index = offset // CHUNK
-        return index if self.has(self.job.span(index)) else None
-
-
 class Peers:
     """Brings files through one dfdaemon."""
 
-    def __init__(
-        self, source: PeerSource, socket: Path, terms: Terms, landing: Landing, links: Links | None = None
-    ) -> None:
-        self._source = source
-        self._socket = socket
+    def __init__(self, way: Way, terms: Terms, landing: Landing, links: Links | None = None) -> None:
+        self._way = way
         self._terms = terms
         self._landing = landing
         self._links = links
         self._threads = ThreadPoolExecutor(STREAMS, "peers")
         self._lock = Lock()
-        self._downloads: set[Download] = set()
+        self._deliveries: set[Delivery] = set()
         self.parents: Counter[str] = Counter()
         """Bytes by the host that gave them."""
         self.trouble: Trouble | None = None
@@ -121,8 +68,8 @@ class Peers:
         """End what is on its way."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
-            for download in self._downloads:
-                download.cancel()
+            for delivery in self._deliveries:
+                delivery.cancel()
 
     async def run(self, jobs: Sequence[Job]) -> None:
         """Bring what can be brought; what is still missing afterwards is the origin's, if the terms allow that.
@@ -219,34 +166,36 @@ class Peers:
         file = parts.job.file
         asked = None if parts.linking or span == (0, file.size) else span
         link = self._links.path(parts.job) if parts.linking and self._links else ""
-        message = dfdaemon.request(self._source, file, only_peers=not self._terms.to_origin, span=asked, link=link)
-        download = Download(self._socket, message)
+        try:
+            delivery = await self._way.ask(file, asked, link)
+        except Undelivered as error:
+            return error.trouble
         with self._lock:
-            self._downloads.add(download)
+            self._deliveries.add(delivery)
         begun = monotonic()
-        future = self._landing.loop.run_in_executor(self._threads, self._receive, parts, span, download)
+        future = self._landing.loop.run_in_executor(self._threads, self._receive, parts, span, delivery)
         try:
             while not (await asyncio.wait({future}, timeout=_WATCH))[0]:
                 if parts.waiting and monotonic() - max(begun, parts.moved) >= self._terms.after:
-                    download.cancel()
+                    delivery.cancel()
                     await asyncio.wait({future})
                     return Trouble(Word.STALLED, f"no piece came for {self._terms.after:g} s")
             return future.result()
         finally:
             with self._lock:
-                self._downloads.discard(download)
+                self._deliveries.discard(delivery)
 
-    def _receive(self, parts: Parts, span: tuple[int, int], download: Download) -> Trouble | None:
+    def _receive(self, parts: Parts, span: tuple[int, int], delivery: Delivery) -> Trouble | None:
         """Read one request to its end; in a thread."""
         job, stop = parts.job, self._landing.stop
         try:
             with nullcontext() if parts.linking else job.opened() as descriptor:
                 parts.waiting = True
-                for piece in download.pieces():
+                for piece in delivery.pieces():
                     parts.waiting = False
                     if stop.is_set():
                         return None
-                    if wrong := _wrong(parts, piece, download):
+                    if wrong := _wrong(parts, piece, delivery):
                         return wrong
                     if piece.offset not in parts.pieces:  # after an error dfdaemon may send what it has sent before
                         if descriptor is not None:
@@ -256,17 +205,15 @@ class Peers:
                         self._note(parts, piece)
                     del piece
                     parts.waiting = True
-        except grpc.RpcError as error:
-            subject = self._landing.store.subject(job.file.key)
-            trouble = dfdaemon.explain(error, self._socket, subject, got_something=download.size is not None)
-            # what a link that cannot be made ends with, before anything has come (grpc/dfdaemon_download.rs)
-            refused = download.size is None and error.code() is grpc.StatusCode.INTERNAL and trouble.verdict is None
-            return _NOT_LINKED if parts.linking and refused else trouble
+        except Undelivered as error:
+            trouble = error.trouble
+            plain = trouble.word is Word.FAILED and trouble.verdict is None and not trouble.busy
+            return _NOT_LINKED if parts.linking and delivery.size is None and plain else trouble
         except OSError as error:
             raise from_os(error, str(job.target)) from None
         finally:
             parts.waiting = False
-            download.close()
+            delivery.close()
         if not parts.has(span):
             return Trouble(Word.FAILED, "dfdaemon ended before the last piece")
         return self._take_link(parts) if parts.linking else None
@@ -301,14 +248,12 @@ class Peers:
 
     async def _disown(self, job: Job) -> None:
         """Have the task deleted, so that nobody is given these bytes under this etag again."""
-        task = self._source.task_id(job.file.key, job.file.etag)
-        with suppress(grpc.RpcError):  # it is not there, or nobody is there to give it
-            await asyncio.to_thread(dfdaemon.forget, self._socket, task)
+        await asyncio.to_thread(self._way.forget, job.file)
 
 
-def _wrong(parts: Parts, piece: Piece, download: Download) -> Trouble | None:
-    if download.size != parts.job.file.size:
-        sentence = f"dfdaemon announces {download.size} bytes and the store has {parts.job.file.size}"
+def _wrong(parts: Parts, piece: Piece, delivery: Delivery) -> Trouble | None:
+    if delivery.size != parts.job.file.size:
+        sentence = f"dfdaemon announces {delivery.size} bytes and the store has {parts.job.file.size}"
     elif (piece.length if parts.linking else len(piece.content)) != parts.length(piece.offset):
         sentence = "a piece has another place or length than was asked for"
     else:

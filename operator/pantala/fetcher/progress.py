@@ -17,6 +17,8 @@ PHASES = ("starting", "waiting", "listing", "checking", "downloading", "verifyin
 """In this order; `waiting` is for another fetcher on the same volume."""
 SOURCES = ("origin", "peer", "local", "cache")
 """Where bytes come from: the store, another node, the dfdaemon of this node, this volume."""
+PROXY = "proxy"
+"""What came through dfdaemon's HTTP proxy, which does not say whether the peers or the store gave it."""
 DIRECT = "direct"
 """What the fetcher read from the store itself; it counts as `origin`."""
 _MIB = 1024 * 1024
@@ -85,11 +87,11 @@ class Progress:
         self.log(name, level=level, **fields)
 
     def add_bytes(self, source: str, number: int) -> None:
-        """Count bytes of a source, or of DIRECT."""
+        """Count bytes of a source, of PROXY or of DIRECT."""
         if source == DIRECT:
             source = "origin"
             self.direct += number
-        self.bytes[source] += number
+        self.bytes[source] = self.bytes.get(source, 0) + number
         self._bytes.labels(source).inc(number)
 
     def add_files(self, number: int) -> None:

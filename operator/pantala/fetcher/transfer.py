@@ -9,7 +9,7 @@ from pathlib import Path
 from pantala.distribution.identity import PIECE_LENGTH
 from pantala.errors import FetchFailure
 from pantala.fetcher import resume
-from pantala.fetcher.dfdaemon import Trouble, Word
+from pantala.fetcher.dfdaemon import Daemon
 from pantala.fetcher.errors import FetchError
 from pantala.fetcher.job import CHUNK, Fetched, Job
 from pantala.fetcher.landing import Landing, WrongBytes
@@ -18,17 +18,20 @@ from pantala.fetcher.listing import RemoteFile
 from pantala.fetcher.marker import boot_id
 from pantala.fetcher.origin import Origin
 from pantala.fetcher.peers import Peers, Terms
+from pantala.fetcher.proxied import Proxied, Proxy
 from pantala.fetcher.ranges import knows_ranges
 from pantala.fetcher.retry import Retry
 from pantala.fetcher.source import PeerSource
 from pantala.fetcher.stores import Store
+from pantala.fetcher.way import Trouble, Way, Word
 
 
 @dataclass(frozen=True)
 class Route:
     """The way to the node's dfdaemon, if it is to be asked."""
 
-    socket: Path
+    target: Path | Proxy
+    """The socket of dfdaemon, or its HTTP proxy."""
     terms: Terms
     links: Links | None = None
     """Where dfdaemon may link files to; None has it send their content."""
@@ -151,10 +154,8 @@ class Transfer:
         names = {job.name for job in shared}
         try:
             async with asyncio.TaskGroup() as group:
-                if self._route and shared and isinstance(self._store.peer_source, PeerSource):
-                    peers = Peers(
-                        self._store.peer_source, self._route.socket, self._route.terms, landing, self._route.links
-                    )
+                if self._route and shared:
+                    peers = Peers(self._way(self._route), self._route.terms, landing, self._route.links)
                     group.create_task(peers.run(shared))
                 group.create_task(origin.run([job for job in jobs if job.name not in names]))
             if left := [job for job in shared if len(job.done) < job.chunks]:
@@ -166,6 +167,13 @@ class Transfer:
                 peers.close()
                 self.parents.update(peers.parents)
                 self.trouble = self.trouble or peers.trouble
+
+    def _way(self, route: Route) -> Way:
+        source = self._store.peer_source
+        assert isinstance(source, PeerSource)
+        if isinstance(route.target, Proxy):
+            return Proxied(self._store, source, route.target)
+        return Daemon(source, route.target, self._store.subject, only_peers=not route.terms.to_origin)
 
     async def _shared(self, jobs: list[Job]) -> list[Job]:
         """The files that the peers are asked for, and why others are not.
