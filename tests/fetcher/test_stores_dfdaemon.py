@@ -15,6 +15,7 @@ from tests.cluster.addons.gcs import GcsServer
 from tests.cluster.addons.s3 import S3Server
 from tests.cluster.addons.service import http
 from tests.fetcher.standin_bucket import StandinBucket
+from tests.fetcher.standin_http import Answer, Request, StandinServer, ranged
 from tests.fetcher.standin_huggingface import Repo, StandinHub
 from tests.fetcher.standin_modelscope import StandinModelScope
 from tests.fetcher.standin_webhdfs import StandinWebHdfs
@@ -131,10 +132,25 @@ def test_signed_stores(standin: StandinBucket, proxied: Peer, to: Path) -> None:
         assert {request.headers["authorization"][: len(signature)] for request in standin.requests} == {signature}
 
 
-def test_a_web_server_with_a_token(dragonfly: Dragonfly, to: Path) -> None:
-    """The header goes along, and If-Match with it."""
+class StandinWeb(StandinServer):
+    """A web server with one file, which asks for a token."""
+
     content = os.urandom(SIZE)
-    with StandinHub(TOKEN) as server:
-        server.repos["Some-Org/res.net"] = Repo({"w.bin": content[: MIB - 1] * 9})
-        uri = f"{server.url}/Some-Org/res.net/resolve/main/w.bin"
-        bring(dragonfly, to, content[: MIB - 1] * 9, uri, env={"HTTP_BEARER_TOKEN": TOKEN})
+
+    def answer(self, request: Request) -> Answer:
+        """Refuse who has no token, and whoever wants another file."""
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            return Answer(401)
+        if request.headers.get("if-match", '"one"') != '"one"':
+            return Answer(412)
+        return ranged(request, self.content, ("ETag", '"one"'))
+
+
+def test_a_web_server_with_a_token(dragonfly: Dragonfly, to: Path) -> None:
+    """The token goes along, and so does If-Match with every piece."""
+    with StandinWeb() as server:
+        bring(dragonfly, to, server.content, f"{server.url}/a%20b/w.bin", env={"HTTP_BEARER_TOKEN": TOKEN})
+        spans = [(request, request.headers.get("range", "")[6:].split("-")) for request in server.requests]
+        pieces = [request for request, span in spans if span[0] != span[-1]]  # a single byte is a question for the size
+        assert len(pieces) >= 3
+        assert {request.headers.get("if-match") for request in pieces} == {'"one"'}

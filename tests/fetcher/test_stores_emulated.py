@@ -9,10 +9,10 @@ from tests.cluster.addons.azure import Azurite
 from tests.cluster.addons.gcs import GcsServer
 from tests.fetcher.tools import MIB, fetch, tree
 
+pytestmark = pytest.mark.p2p
 FILES = {"config.json": b"{}", "sub dir/w+1.bin": os.urandom(17 * MIB), "sub dir/empty": b""}
 
 
-@pytest.mark.p2p
 def test_google_cloud_storage(gcs: GcsServer, to: Path) -> None:
     """A public bucket: a folder, one file, and what is not there."""
     gcs.create_bucket("models")
