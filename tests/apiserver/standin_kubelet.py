@@ -75,6 +75,10 @@ class StandinKubelet:
         server = {"running": {"startedAt": self._now(3)}}
         self._write(pod, fetch={"terminated": self._account[pod]}, server=server, ready=True)
 
+    def gone(self, pod: str) -> None:
+        """The containers of a pod that was deleted have ended."""
+        self.space.api.call("DELETE", self.space.path("Pod", pod), {"gracePeriodSeconds": 0})
+
     def _write(self, pod: str, fetch: Any, server: Any = None, *, ready: bool = False) -> None:
         waits = {"waiting": {"reason": "PodInitializing"}}
         image = {"image": "example.com/image:1", "imageID": "", "restartCount": 0}

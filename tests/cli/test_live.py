@@ -147,14 +147,48 @@ def test_status_of_a_good_model(installation: Installation) -> None:
     assert done.code == 0, done.err
     assert f"✔ Ready {NAMESPACE}/good, version v1 answers" in done.out
     assert "version v1: Serving, 2 of 2 replicas ready" in done.out
-    assert done.out.count("phases   schedule ") == 2
+    assert done.out.count("phases   scheduled ") == 2
     (found,) = json.loads(installation.pantala("status", "good", "-n", NAMESPACE, "-o", "json").out)["models"]
     assert found["addresses"]["http"].endswith(":31981")
     (version,) = found["versions"]
     for pod in version["pods"]:
         assert pod["step"] == "ready"
-        assert list(pod["phases"]) == ["schedule", "prepare", "fetch", "image", "load"]
+        assert list(pod["phases"]) == ["scheduled", "prepare", "fetch", "image", "load", "ready"]
     assert yaml.safe_load(installation.pantala("status", "good", "-n", NAMESPACE, "-o", "yaml").out)["models"]
+
+
+def test_cold_starts(installation: Installation) -> None:
+    """The starts of replicas are drawn, and told as JSON and YAML, also when their pods are gone."""
+    serve(installation, "cold")
+    command = ("status", "cold", "-n", NAMESPACE, "--cold-start")
+    done = installation.pantala(*command)
+    assert done.code == 0, done.err
+    (first,) = [line for line in done.out.splitlines() if ": ready after " in line]
+    assert [line.split()[0] for line in done.out.splitlines() if line.startswith("        ")] == [
+        "scheduled",
+        "prepare",
+        "fetch",
+        "image",
+        "load",
+    ]
+    installation.kubectl("delete", "pod", "-l", "pantala.dev/model=cold")
+
+    def replicas() -> list[dict[str, Any]]:
+        (found,) = json.loads(installation.pantala(*command, "-o", "json").out)["models"]
+        told: list[dict[str, Any]] = found["versions"][0]["replicas"]
+        return told
+
+    installation.until(lambda: [it["exists"] for it in replicas()] == [False, True], "the next replica")
+    old, new = replicas()
+    assert old["pod"] in first
+    assert old["totalSeconds"] is not None
+    assert (
+        yaml.safe_load(installation.pantala(*command, "-o", "yaml").out)["models"][0]["versions"][0]["replicas"][0]
+        == old
+    )
+    out = installation.pantala(*command).out
+    assert f"{old['pod']} on {old['node']}: gone, it was ready after " in out
+    assert f"{new['pod']} on {new['node']}: ready after " in out
 
 
 def test_status_of_failed_models(installation: Installation) -> None:

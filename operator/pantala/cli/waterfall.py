@@ -137,8 +137,8 @@ def _of_pod(pod: Replica) -> Text:
 
 
 def _named(pod: str, node: str | None) -> Text:
-    line = Text(pod, style="bold")
-    return line.append(f" on {node}", style="not bold") if node else line
+    line = Text().append(pod, style="bold")
+    return line.append(f" on {node}") if node else line
 
 
 def _notes(entry: Entry) -> tuple[tuple[str, str, str], ...]:
