@@ -94,6 +94,18 @@ PODS: dict[str, tuple[dict[str, Any], Reason, str, str]] = {
         POD,
         "Check the image's name",
     ),
+    "holder's image": (
+        pod(initContainerStatuses=[{**waiting("ErrImagePull", PULL), "name": "hold"}]),
+        Reason.IMAGE_PULL_FAILED,
+        "pulled",
+        "the installation's fetcher image",
+    ),
+    "holder without its programs": (
+        pod(initContainerStatuses=[{**crashed(127, "flock: failed to execute sh"), "name": "hold"}]),
+        Reason.CONTAINER_FAILED,
+        "container hold: exit code 127",
+        "docs/node-cache.md",
+    ),
     "secret": (
         initial(waiting("CreateContainerConfigError", 'secret "model-store" not found')),
         Reason.SECRET_MISSING,
@@ -252,6 +264,12 @@ HEALTHY = {
             | {"ready": True}
         ],
         containerStatuses=[container(state={"running": {}})],
+    ),
+    "held, and fetching": pod(
+        initContainerStatuses=[
+            container("hold", state={"running": {}}, ready=True, restartCount=1, lastState=ended(1)["state"]),
+            container("fetch", state={"running": {}}),
+        ]
     ),
     "restarted once, ready again": server(
         container(state={"running": {}}, ready=True, restartCount=1, lastState=ended(137)["state"])

@@ -36,6 +36,8 @@ _FETCH = {
 _MESSAGE_TAIL = 600
 _OOM = "OOMKilled"
 _FETCHER = "fetch"
+_HOLDER = "hold"
+"""Keeps the weights in a node's cache; of the fetcher's image."""
 _BACK_OFF = "CrashLoopBackOff"
 _KILLED = frozenset({128 + 9, 128 + 15})
 """Exit codes of a process that somebody else ended: its last words are not about why."""
@@ -202,7 +204,7 @@ def _of_container(pod: str, status: Mapping[str, Any]) -> Problem | None:
     reason, text = waiting.get("reason", ""), waiting.get("message", "")
     container = status["name"]
     if reason in _PULL:
-        where = "the installation's fetcher image" if container == _FETCHER else "`runtime.image`"
+        where = "the installation's fetcher image" if container in {_FETCHER, _HOLDER} else "`runtime.image`"
         step = f"Check the image's name ({where}) and `template.spec.imagePullSecrets`."
         return Problem(
             Reason.IMAGE_PULL_FAILED,
@@ -230,6 +232,11 @@ def _ended(pod: str, container: str, restarts: int, waiting: str, ended: Mapping
         return Problem(Reason.OUT_OF_MEMORY, f"Pod {pod}: container {container} was killed at its memory limit. {step}")
     if container == _FETCHER:
         return _fetch_failed(pod, code, text)
+    if container == _HOLDER:
+        step = "It starts again; the fetcher's image needs sh, flock, stat, touch and sleep (docs/node-cache.md)."
+        return Problem(
+            Reason.CONTAINER_FAILED, f"Pod {pod}, container {container}: exit code {code}. {_tail(text)} {step}"
+        )
     where = f"Pod {pod}: the model server ends with exit code {code}"
     words = f" Its last words: {_tail(text)}" if text.strip() else " It left no message."
     # A server that dies again and again is another matter than one that cannot load its model.
