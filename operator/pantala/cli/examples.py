@@ -55,8 +55,12 @@ _EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("All models of the cluster:", "pantala status -A"),
         ("One model, until Ctrl-C:", "pantala status resnet -n vision --watch"),
         (
+            "How its replicas started, and from where their weights came:",
+            "pantala status resnet -n vision --cold-start",
+        ),
+        (
             "Names of what is not ready:",
-            "pantala status -A -o json | jq -r '.models[] | select(.ready != \"True\").name'",
+            "pantala status -A -o json | jq -r '.models[] | select(.ready | not).name'",
         ),
     ),
     "validate": (
