@@ -1,17 +1,15 @@
 """manifests/dragonfly-values.yaml: its keys are the Dragonfly chart's, and the real dfdaemon does what its rules say."""
 
 import re
-import threading
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from urllib.request import ProxyHandler, build_opener
 
 import pytest
 import yaml
 
+from tests.charts.standin_store import StandinStore, ask
 from tests.cluster.addons.dragonfly import Dragonfly
 from tests.cluster.errors import ClusterError
 
@@ -104,44 +102,6 @@ def test_storage_outlives_the_pod() -> None:
     assert values()["seedClient"]["persistence"]["enable"]
 
 
-class StandinStore:
-    """A web server in place of all stores: ranges of one content under every path; it counts whole bytes given."""
-
-    content = bytes(range(256)) * 4096
-
-    def __init__(self) -> None:
-        store = self
-        self.given = 0
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-                start = int(wanted[1]) if wanted else 0
-                end = int(wanted[2]) + 1 if wanted and wanted[2] else len(store.content)
-                part = store.content[start:end]
-                self.send_response(206 if wanted else 200)
-                if wanted:
-                    self.send_header("Content-Range", f"bytes {start}-{start + len(part) - 1}/{len(store.content)}")
-                self.send_header("Content-Length", str(len(part)))
-                self.end_headers()
-                self.wfile.write(part)
-                store.given += len(part)
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def stop(self) -> None:
-        """End it."""
-        self._server.shutdown()
-        self._server.server_close()
-
-
 @pytest.fixture(scope="module")
 def store() -> Iterator[StandinStore]:
     """The one store behind all hosts."""
@@ -160,16 +120,9 @@ def proxy(store: StandinStore) -> Iterator[str]:
     del config["storage"]["dir"]
     for rule in config["proxy"]["rules"]:
         rule.pop("useTLS", None)
-        rule["redirect"] = store.address
+        rule["redirect"] = f"127.0.0.1:{store.port}"
     with Dragonfly("n1", config=config) as started:
         yield started["n1"].proxy
-
-
-def ask(proxy: str, url: str) -> tuple[dict[str, str], int]:
-    """Headers of the answer to a GET through the proxy, and how many bytes it has."""
-    opener = build_opener(ProxyHandler({"http": proxy}))
-    with opener.open(url, timeout=30) as response:
-        return {key.lower(): value for key, value in response.headers.items()}, len(response.read())
 
 
 @pytest.mark.p2p

@@ -72,7 +72,7 @@ def socket(seen: Seen) -> Iterator[Finding]:
             yield ok(
                 "socket",
                 f"is where the fetcher looks, told from settings and mounts; {answering} of {len(config.pods)} dfdaemons are"
-                " ready, which they are when it answers",
+                " ready (the chart's probe asks through it)",
                 where,
                 path,
             )
