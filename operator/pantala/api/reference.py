@@ -18,7 +18,7 @@ CONDITIONS = {
     "Accepted": "The resource can be served as it is: nothing that it names is missing, and every object could be"
     " written. False names the object in the way, such as an object of the same name that belongs to somebody else.",
     "Distributed": "The weights of the version that is to answer were fetched and verified. False says why not: a"
-    " missing Secret, a store that denies access, a wrong checksum, a full disk.",
+    " missing Secret, a store that denies access, a wrong checksum, a full disk, replicas with different weights.",
     "Ready": "A request would be answered now. This is the one to wait for:"
     " `kubectl wait --for=condition=Ready imodel/NAME`.",
     "Reconciling": "The operator is still on its way to what the spec asks for. Present only while true.",

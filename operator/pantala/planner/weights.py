@@ -36,9 +36,10 @@ class Weights:
         if not words:
             return None
         pod = next(reversed(words))
+        said = words[pod].rstrip(" .") + "."
         return (
             f"The weights of version {version} arrived, but {len(words)} of {len(self.accounts)} replicas read the store where peers "
-            f"did not deliver. Pod {pod}: {words[pod]} `pantala doctor` finds what is wrong with Dragonfly."
+            f"did not deliver. Pod {pod}: {said} `pantala doctor` finds what is wrong with Dragonfly."
         )
 
 
