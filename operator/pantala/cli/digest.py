@@ -22,7 +22,7 @@ from pantala.fetcher.stores import open_store
 
 @click.command()
 @click.argument("uri")
-@click.option("--endpoint", help="Base URL of an S3 store that is not AWS.")
+@click.option("--endpoint", help="Base URL of the service, where the URI does not name it.")
 @click.option("--region", help="Region that S3 requests are signed for.")
 @click.option("--credentials", type=click.Path(path_type=Path), help="Folder with files named like the variables.")
 @click.option("--retry-seconds", type=float, default=30.0, show_default=True, help="Patience without any success.")
@@ -30,7 +30,7 @@ from pantala.fetcher.stores import open_store
 def digest(
     uri: str, endpoint: str | None, region: str | None, credentials: Path | None, retry_seconds: float, output: str
 ) -> None:
-    """Print the digest of a model: URI is s3://, https://, file:// or a path.
+    """Print the digest of a model: URI is of any store (docs/storage.md), file:// or a path.
 
     It is the same wherever the model lies: of one file its sha256, of a folder the sha256 of its sorted lines
     `sha256  path`. Exit codes are those of `pantala fetch`.
