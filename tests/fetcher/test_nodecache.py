@@ -103,6 +103,11 @@ def is_held(folder: Path) -> bool:
     return False
 
 
+def is_noted(folder: Path) -> bool:
+    """Whether the folder was used a moment ago."""
+    return time.time() - (folder / ".pantala/used").stat().st_mtime < HOUR
+
+
 def test_two_replicas_read_the_origin_once(s3: S3Server, bucket: str, proxy: Proxy, root: Path) -> None:
     """Two fetchers that start together: one reads the store, the other waits and counts the same bytes as `cache`."""
     s3.put(bucket, "w", CONTENT)
@@ -178,7 +183,7 @@ def test_a_limit_that_cannot_be_kept_is_told(s3: S3Server, bucket: str, root: Pa
     s3.put(bucket, "w", CONTENT)
     used = version(root, "used", unused=HOUR)
     with held(used) as hold:
-        wait_until(lambda: is_held(used))
+        wait_until(lambda: is_held(used) and is_noted(used))
         rest(used, 9 * HOUR)
         result = run(root, root / "ns/m/own", f"s3://{bucket}/w", "--endpoint", s3.endpoint, "--cache-max-bytes", "1")
         assert hold.poll() is None
@@ -192,7 +197,7 @@ def test_never_while_held(root: Path) -> None:
     folder = version(root, "v1", unused=9 * HOUR)
     everything = Policy(root, max_bytes=0, max_age=0)
     with held(folder):
-        wait_until(lambda: is_held(folder))
+        wait_until(lambda: is_held(folder) and is_noted(folder))
         rest(folder, 9 * HOUR)
         assert collect(everything, root).removed == ()
     assert not is_held(folder)
@@ -203,7 +208,7 @@ def test_hold_notes_the_use_and_obeys(root: Path) -> None:
     """The time of the last use is renewed when the hold begins and when it ends; SIGTERM ends it at once, with 0."""
     folder = version(root, "v1", unused=9 * HOUR)
     with held(folder) as hold:
-        wait_until(lambda: time.time() - (folder / ".pantala/used").stat().st_mtime < HOUR)
+        wait_until(lambda: is_noted(folder))
         rest(folder, 9 * HOUR)
         begun = time.monotonic()
         hold.terminate()
@@ -222,7 +227,7 @@ def test_hold_works_without_any_right_to_write() -> None:
         Path(name).chmod(0o755)  # pytest's own folders are closed to others
         folder = version(Path(name), "v1", unused=9 * HOUR)
         with held(folder, user=1000, group=1000, extra_groups=[]):
-            wait_until(lambda: time.time() - (folder / ".pantala/used").stat().st_mtime < HOUR)
+            wait_until(lambda: is_noted(folder))
             assert is_held(folder)
 
 
