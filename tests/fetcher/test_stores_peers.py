@@ -205,7 +205,13 @@ def test_what_dfdaemon_is_told(uri: str, endpoint: str | None, keys: dict[str, s
     ("uri", "endpoint", "keys", "environ", "why"),
     [
         ("s3://models/w", None, {}, {"AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}, "the pod's own identity cannot be"),
-        ("gs://models/w", None, {"GOOGLE_CREDENTIALS": '{"type": "service_account"}'}, {}, "from a file on the node alone"),
+        (
+            "gs://models/w",
+            None,
+            {"GOOGLE_CREDENTIALS": '{"type": "service_account"}'},
+            {},
+            "from a file on the node alone",
+        ),
         (
             "cos://models-1/w",
             "https://cos.test",
