@@ -1,6 +1,8 @@
 """Every check of `pantala doctor`, as a function from what was read to findings."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,10 @@ import pytest
 import yaml
 
 from pantala.api import crd
-from pantala.cli.doctor import around, daemon, holdings, parts, settings
+from pantala.cli.doctor import around, daemon, holdings, parts, proxied, settings
 from pantala.cli.doctor.command import CHECKS, findings, lines
 from pantala.cli.doctor.finding import Finding, Severity
-from pantala.cli.doctor.seen import Refusal, Seen
+from pantala.cli.doctor.seen import Refusal, Seen, uses
 from tests.cli.dragonfly_chart import (
     EMPTY,
     NAMESPACE,
@@ -27,6 +29,7 @@ from tests.cli.dragonfly_chart import (
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 NODES = ("n1", "n2", "n3")
+DEFINITION = crd.generate()
 PROXY = {"mode": "Dragonfly", "proxy": {"port": 4001}}
 Check = Callable[[Seen], Iterator[Finding]]
 
@@ -44,7 +47,7 @@ def healthy(**changes: Any) -> Seen:
         "now": NOW,
         "models": [model("resnet")],
         "namespaces": {"vision": _space("vision"), NAMESPACE: _space(NAMESPACE)},
-        "crd": crd.generate(),
+        "crd": DEFINITION,
         "has_resource": True,
         "operators": [_operator()],
         "metrics": dict.fromkeys([*clients, "dragonfly-seed-client-n1"], _metrics("1.5.10")),
@@ -150,10 +153,12 @@ CASES: list[tuple[str, Check, dict[str, Any], Severity, str, str]] = [
     ("rate-unused", settings.rate_limit, _configured(proxy__server__requestRateLimit=50), Severity.OK, f"ConfigMap {NAMESPACE}/dragonfly-client", "50/s"),
     ("rate-low", settings.rate_limit, _configured(proxy__server__requestRateLimit=50) | {"models": [model("m", distribution=PROXY)]}, Severity.WARNING, f"ConfigMap {NAMESPACE}/dragonfly-client", "vision/m"),
     ("rate-default", settings.rate_limit, _configured(proxy__server={}), Severity.OK, f"ConfigMap {NAMESPACE}/dragonfly-client", "4000/s"),
-    ("ca-needless", settings.authority, {}, Severity.OK, f"ConfigMap {NAMESPACE}/dragonfly-client", "no model sends https"),
-    ("ca-missing", settings.authority, {"models": [model("m", distribution=PROXY)]}, Severity.WARNING, f"ConfigMap {NAMESPACE}/dragonfly-client", "vision/m"),
-    ("ca-http", settings.authority, {"models": [model("m", distribution=PROXY, storage={"endpoint": "http://minio:9000"})]}, Severity.OK, f"ConfigMap {NAMESPACE}/dragonfly-client", "no model sends https"),
-    ("ca-own", settings.authority, _configured(proxy__server__caCert="/a", proxy__server__caKey="/b") | {"models": [model("m", distribution=PROXY)]}, Severity.OK, f"ConfigMap {NAMESPACE}/dragonfly-client", "of your own"),
+    ("ca-none", proxied.authority, {}, Severity.OK, f"ConfigMap {NAMESPACE}/dragonfly-client", "there is none"),
+    ("ca-half", proxied.authority, _configured(proxy__server__caCert="/a.pem"), Severity.ERROR, f"ConfigMap {NAMESPACE}/dragonfly-client", "/a.pem"),
+    ("ca-own", proxied.authority, _configured(proxy__server__caCert="/a", proxy__server__caKey="/b"), Severity.OK, f"ConfigMap {NAMESPACE}/dragonfly-client", "of your own"),
+    ("rules-none", proxied.rules, {"models": [model("m", distribution=PROXY)]}, Severity.ERROR, f"ConfigMap {NAMESPACE}/dragonfly-client", "s3.example.com"),
+    ("rules-clear", proxied.rules, _configured(proxy__rules=[{"regex": "s3"}, {"regex": "example", "useTLS": True}]) | {"models": [model("m", distribution=PROXY)]}, Severity.ERROR, f"ConfigMap {NAMESPACE}/dragonfly-client", "vision/m"),
+    ("rules-tls", proxied.rules, _configured(proxy__rules=[{"regex": "blobs"}, {"regex": "(?-u)["}, {"regex": r"^http://s3\.example\.com/models/m/", "useTLS": True}]) | {"models": [model("m", distribution=PROXY)]}, Severity.OK, f"ConfigMap {NAMESPACE}/dragonfly-client", "by https"),
     ("storage-empty-dir", holdings.storage, _pods(*(pod(name, storage=EMPTY) for name in NODES)), Severity.WARNING, f"ConfigMap {NAMESPACE}/dragonfly-client", "emptyDir"),
     ("storage-elsewhere", holdings.storage, _configured(storage__dir="/data"), Severity.WARNING, f"ConfigMap {NAMESPACE}/dragonfly-client", "the container itself"),
     ("storage-forgets", holdings.storage, _configured(storage={"dir": "/var/lib/dragonfly"}), Severity.WARNING, f"ConfigMap {NAMESPACE}/dragonfly-client", "storage.keep"),
@@ -198,12 +203,12 @@ def test_check(check: Check, changes: dict[str, Any], severity: Severity, where:
 
 def test_older_definition() -> None:
     """A CRD without fields of this release is an error that names them; one with more is a warning."""
-    older = crd.generate()
+    older = deepcopy(DEFINITION)
     properties = older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     del properties["distribution"]
     (found,) = around.resource(healthy(crd=older))
     assert (found.severity, "spec.distribution" in found.message) == (Severity.ERROR, True)
-    newer = crd.generate()
+    newer = deepcopy(DEFINITION)
     properties = newer["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     properties["later"] = {"type": "string"}
     (found,) = around.resource(healthy(crd=newer))
@@ -228,6 +233,40 @@ def test_version_of_a_model_has_its_own_block() -> None:
     seen = healthy(models=[model("m", distribution={"mode": "Direct"}, versions=versions)])
     (found,) = settings.proxy(seen)
     assert (found.severity, "asked for 9" in found.message) == (Severity.ERROR, True)
+
+
+@pytest.mark.parametrize(
+    ("uri", "storage", "url"),
+    [
+        ("s3://m/a/", {}, "http://s3.us-east-1.amazonaws.com/m/a/"),
+        ("s3://m/a/", {"region": "eu-central-1"}, "http://s3.eu-central-1.amazonaws.com/m/a/"),
+        ("s3://m/a/", {"endpoint": "https://s3.example.com/"}, "http://s3.example.com/m/a/"),
+        ("s3://m/a/", {"endpoint": "http://minio:9000"}, ""),
+        ("gs://m/a/", {}, "http://storage.googleapis.com/m/a/"),
+        ("abs://c/a", {"endpoint": "https://x.blob.core.windows.net"}, "http://x.blob.core.windows.net/c/a"),
+        (
+            "oss://m/a/",
+            {"endpoint": "https://oss-cn-hangzhou.aliyuncs.com"},
+            "http://m.oss-cn-hangzhou.aliyuncs.com/a/",
+        ),
+        ("https://example.com/a.mar", {}, "http://example.com/a.mar"),
+        ("http://example.com/a.mar", {}, ""),
+        ("hf://o/r", {}, ""),
+        ("pvc://c/a", {}, ""),
+    ],
+)
+def test_url_through_the_proxy(uri: str, storage: dict[str, str], url: str) -> None:
+    """What the fetcher asks the proxy for where the store speaks https; the rules of the manifest take the known stores."""
+    (use,) = uses([model("m", distribution=PROXY, storage=storage, versions=[{"name": "v1", "uri": uri}])])
+    assert proxied.secure_url(use) == url
+    if url and "example" not in url:
+        values = yaml.safe_load((Path(__file__).parents[2] / "manifests/dragonfly-values.yaml").read_text())
+        config = configuration(proxy__rules=values["client"]["config"]["proxy"]["rules"])
+        changed = healthy(
+            models=[model("m", distribution=PROXY, storage=storage, versions=[{"name": "v1", "uri": uri}])]
+        )
+        (found,) = proxied.rules(replace(changed, config_maps=[config_map(config)]))
+        assert found.severity is Severity.OK
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from dataclasses import asdict
 import click
 
 from pantala.cli import access, options, output
-from pantala.cli.doctor import around, holdings, parts, read, settings
+from pantala.cli.doctor import around, holdings, parts, proxied, read, settings
 from pantala.cli.doctor.finding import Finding, Severity
 from pantala.cli.doctor.seen import Seen
 
@@ -29,7 +29,8 @@ CHECKS: tuple[Callable[[Seen], Iterator[Finding]], ...] = (
     settings.socket,
     settings.proxy,
     settings.rate_limit,
-    settings.authority,
+    proxied.rules,
+    proxied.authority,
     holdings.storage,
     holdings.hard_links,
     holdings.versions,

@@ -135,7 +135,7 @@ def seeds(seen: Seen) -> Iterator[Finding]:
         return
     pods = [*daemon.of(seen.pods, daemon.SEED), *_seeding(seen)]
     alive = [pod for pod in pods if daemon.ready(pod)]
-    needing = names([use for use in uses(seen.models) if use.dragonfly and use.fallback == "Fail"])
+    needing = names([use for use in uses(seen.models) if use.by_socket and use.fallback == "Fail"])
     if alive:
         yield ok("seeds", f"{len(alive)} of {len(pods)} seed peers are ready")
     elif needing:

@@ -78,6 +78,7 @@ class Use:
     fallback: str
     uri: str
     endpoint: str
+    region: str
     host_path: str
     """Folder of the node that its replicas share; empty: none."""
 
@@ -110,6 +111,7 @@ def uses(models: Objects | None) -> list[Use]:
                     fallback=distribution.get("fallback") or "Origin",
                     uri=version["uri"],
                     endpoint=storage.get("endpoint") or "",
+                    region=storage.get("region") or "",
                     host_path=((storage.get("cache") or {}).get("hostPath") or {}).get("path") or "",
                 )
             )

@@ -151,33 +151,5 @@ def rate_limit(seen: Seen) -> Iterator[Finding]:
             yield ok("rate-limit", f"{value} are few, but no model goes through the proxy", where, value)
 
 
-def authority(seen: Seen) -> Iterator[Finding]:
-    """The certificate that dfdaemon shows to who sends https through its proxy: it ends TLS itself."""
-    secure = names([use for use in uses(seen.models) if use.by_proxy and _https(use)])
-    for config in _usable(seen):
-        signed = config.get("proxy.server.caCert") and config.get("proxy.server.caKey")
-        where = f"ConfigMap {config.name}"
-        if signed:
-            yield ok(
-                "ca", "https through the proxy is signed by an authority of your own; clients have to trust it", where
-            )
-        elif secure:
-            yield warning(
-                "ca",
-                f"the stores of {some(secure)} are https: the proxy would show a certificate that nobody can verify",
-                "Use the socket; or send http with a rule useTLS: true (manifests/dragonfly-values.yaml); or set"
-                f" client.config.proxy.server.caCert and caKey {_CHART}.",
-                where,
-                "proxy.server.caCert is not set",
-            )
-        else:
-            yield ok("ca", "there is none, and no model sends https through the proxy", where)
-
-
-def _https(use: Use) -> bool:
-    """Whether the store of a version is reached by https: so are all but those whose endpoint says http."""
-    return not (use.endpoint or use.uri).startswith(("http://", "hdfs://", "pvc://"))
-
-
 def _usable(seen: Seen) -> list[daemon.Config]:
     return [config for config in daemon.configs(seen) if not config.problem]
