@@ -154,3 +154,11 @@ def test_both_spellings_of_the_thresholds_are_refused() -> None:
     policy = {"diskHighThresholdPercent": 90, "distHighThresholdPercent": 90}
     with pytest.raises(ClusterError, match="duplicate field"), Dragonfly("n1", config={"gc": {"policy": policy}}):
         pass
+
+
+@pytest.mark.p2p
+def test_an_endpoint_for_traces_needs_a_protocol() -> None:
+    """The chart's empty protocol with an endpoint ends dfdaemon at its start, as the file says."""
+    config = {"tracing": values()["client"]["config"]["tracing"] | {"endpoint": "127.0.0.1:4317"}}
+    with pytest.raises(ClusterError, match="unsupported OTLP protocol"), Dragonfly("n1", config=config):
+        pass
