@@ -4,6 +4,7 @@ What plays the store is an emulator or a stand-in, as for the direct way (test_s
 """
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tests.fetcher.standin_huggingface import Repo, StandinHub
 from tests.fetcher.standin_modelscope import StandinModelScope
 from tests.fetcher.standin_webhdfs import StandinWebHdfs
 from tests.fetcher.test_stores_signed import IDS, STORES
-from tests.fetcher.tools import MIB, SECRET, fetch, tree
+from tests.fetcher.tools import MIB, SECRET, fetch, tree, wait_until
 
 pytestmark = pytest.mark.p2p
 
@@ -112,8 +113,9 @@ def proxied(dragonfly: Dragonfly, standin: StandinBucket, monkeypatch: pytest.Mo
     """A dfdaemon whose requests to stores go to the stand-in, whatever their host."""
     for name, value in standin.environment.items():
         monkeypatch.setenv(name, value)
-    yield dragonfly.add("proxied")
-    dragonfly.remove("proxied")
+    name = f"proxied-{standin.host.rpartition(':')[2]}"  # a peer's folder is never used again
+    yield dragonfly.add(name)
+    dragonfly.remove(name)
 
 
 def test_signed_stores(standin: StandinBucket, proxied: Peer, to: Path) -> None:
@@ -130,6 +132,42 @@ def test_signed_stores(standin: StandinBucket, proxied: Peer, to: Path) -> None:
         assert (result.bytes["origin"], result.message["direct"]) == (SIZE, 0), result.log
         assert standin.hosts == {host}
         assert {request.headers["authorization"][: len(signature)] for request in standin.requests} == {signature}
+
+
+def twice_by_proxy(proxy: str, to: Path, content: bytes, uri: str, endpoint: str, env: dict[str, str]) -> None:
+    """Fetch by the proxy; the second time another signature leads to the same task, so nothing is read."""
+    for kind in ("proxy", "local"):
+        second = int(time.time())
+        folder = to.with_name(f"{to.name}-{kind}")
+        result = fetch(folder, uri, "--endpoint", endpoint, "--proxy", proxy, "--fallback-after", "5", env=env)
+        assert result.code == 0, result.log
+        assert list(tree(folder).values()) == [content]
+        assert (result.bytes[kind], result.message["direct"]) == (len(content), 0), result.log
+        wait_until(lambda second=second: int(time.time()) > second)  # type: ignore[misc]
+
+
+def test_signed_urls_by_the_proxy(standin: StandinBucket, proxied: Peer, to: Path) -> None:
+    """OSS, OBS and COS sign URLs, and their signatures are no part of the task."""
+    for kind, (uri, endpoint, host, keys, _) in zip(IDS, STORES, strict=True):
+        content = os.urandom(SIZE)
+        standin.objects = {"m/a b.bin": content}
+        standin.requests.clear()
+        env = keys | standin.environment
+        twice_by_proxy(proxied.proxy, to.with_name(kind), content, f"{uri}/m/a b.bin", endpoint, env)
+        assert standin.hosts == {host}
+
+
+def test_azure_by_the_proxy(dragonfly: Dragonfly, azurite: Azurite, to: Path) -> None:
+    """No URL of Azure's is signed, because it would permit more than reading: the file comes direct, and why is told."""
+    content = os.urandom(SIZE)
+    azurite.create_container("by-proxy")
+    azurite.put("by-proxy", "a b/w.bin", content)
+    args = ("--endpoint", azurite.endpoint, "--proxy", dragonfly["n1"].proxy)
+    result = fetch(to, "abs://by-proxy/a b/w.bin", *args, env=azurite.credentials)
+    assert result.code == 0, result.log
+    assert tree(to) == {"w.bin": content}
+    assert (result.bytes["origin"], result.message["direct"]) == (SIZE, SIZE)
+    assert result.message["fallback"].startswith("Unsupported: "), result.raw
 
 
 class StandinWeb(StandinServer):

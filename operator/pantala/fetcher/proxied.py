@@ -100,10 +100,12 @@ class Proxied:
         if urlsplit(self.source.base).scheme in ("http", "https"):
             url, headers = self.source.url(file.key), self.source.headers
         else:
+            sentence = "the store signs no URLs, which the proxy needs; use the socket"
+            if not self.store.signs_urls:
+                raise Undelivered(Trouble(Word.UNSUPPORTED, sentence, final=True))
             try:
                 signed = await self.store.operator.presign_read(file.key, SIGNED_SECONDS)
             except Exception:  # noqa: BLE001 - opendal's exceptions share no base class, and this one's text is no use
-                sentence = "the store signs no URLs, which the proxy needs; use the socket"
                 raise Undelivered(Trouble(Word.UNSUPPORTED, sentence, final=True)) from None
             url, headers = signed.url, dict(signed.headers)
         return url.replace("https://", "http://", 1), headers

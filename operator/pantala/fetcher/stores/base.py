@@ -93,6 +93,16 @@ class Store:
         capability: Any = self.operator.capability()
         return bool(capability.read_with_if_match)
 
+    @cached_property
+    def signs_urls(self) -> bool:
+        """Whether the store signs URLs that are good for reading alone.
+
+        opendal signs those of Azure too, but does not claim to: they permit writing and removing as well (`sp=racwd`), and
+        the emulator refuses them.
+        """
+        capability: Any = self.operator.capability()
+        return bool(capability.presign_read)
+
     def subject(self, path: str) -> str:
         """How a message names an object."""
         return f"{self.shown}/{path}"
