@@ -47,14 +47,13 @@ class NodePeers:
         self.wait(seed=seed)
 
     def wait(self, *, seed: bool = False) -> None:
-        """Wait until the daemons of all nodes answer, no others run, and the scheduler knows them."""
+        """Wait until the daemons of all nodes answer, and the seed's if asked for, and the scheduler knows them."""
         wanted = {*self.cluster.node_names, *([f"{SEED}-0"] if seed else [])}
-        wait_for(lambda: self._ready() == wanted, f"daemons of {sorted(wanted)}", READY_SECONDS, every=0.3)
+        wait_for(lambda: wanted <= self._ready(), f"daemons of {sorted(wanted)}", READY_SECONDS, every=0.3)
 
     def _ready(self) -> set[str]:
-        pods = [pod for pod in self._pods() if _is_ready(pod)]
         known = {host["hostname"] for host in self.scheduler.state()["hosts"].values()}
-        return {_hostname(pod) for pod in pods} & known if len(pods) == len(self._pods()) else set()
+        return {_hostname(pod) for pod in self._pods() if _is_ready(pod)} & known
 
     def _pods(self) -> list[dict[str, Any]]:
         listed: list[dict[str, Any]] = json.loads(self.cluster.kubectl("-n", NAMESPACE, "get", "pods", "-o", "json"))[
@@ -73,11 +72,12 @@ class NodePeers:
     @contextmanager
     def seed(self) -> Iterator[str]:
         """A seed for a while; yields its host's name."""
+        host = f"{SEED}-0"
         self._scale_seed(1)
-        self.wait(seed=True)
-        yield f"{SEED}-0"
+        wait_for(lambda: host in self._ready(), "a seed", READY_SECONDS, every=0.3)
+        yield host
         self._scale_seed(0)
-        self.wait()
+        wait_for(lambda: host not in {_hostname(pod) for pod in self._pods()}, "no seed", 60, every=0.3)
 
     def _scale_seed(self, replicas: int) -> None:
         self.cluster.kubectl("-n", NAMESPACE, "scale", "statefulset", SEED, f"--replicas={replicas}")
