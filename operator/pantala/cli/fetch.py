@@ -32,10 +32,10 @@ _BY_SIGTERM = 128 + signal.SIGTERM
 
 
 @click.command()
-@click.option("--uri", required=True, help="s3://bucket/key, https://host/path, pvc://claim/path, or a path here.")
+@click.option("--uri", required=True, help="Of any store (docs/storage.md), or a path here.")
 @click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the weights.")
 @click.option("--digest", help="sha256:HEX that the weights must have (see `pantala digest`).")
-@click.option("--endpoint", help="Base URL of an S3 store that is not AWS.")
+@click.option("--endpoint", help="Base URL of the service, where the URI does not name it.")
 @click.option("--region", help="Region that S3 requests are signed for.")
 @click.option("--layout", type=click.Choice([layout.value for layout in Layout]), default="plain", show_default=True)
 @click.option("--model-name", help="Name of the model; needed for torchserve and triton.")
@@ -86,8 +86,8 @@ def fetch(
 ) -> None:
     """Bring the weights of a model to a folder, verified; what was interrupted is resumed.
 
-    Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; HTTP_USERNAME,
-    HTTP_PASSWORD, HTTP_BEARER_TOKEN) or from files of these names.
+    Credentials come from the environment (AWS_ACCESS_KEY_ID, HF_TOKEN ...; docs/storage.md names them) or from files of
+    these names.
 
     Exit codes: 0 done, 10 not found, 11 denied, 12 disk full, 13 digest mismatch, 14 changed while reading, 15 invalid,
     16 unavailable, 17 the peers did not deliver, 143 stopped by SIGTERM.
