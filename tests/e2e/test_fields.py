@@ -233,11 +233,21 @@ OWN = [
     Change("versions[].uri", "s3://", lambda found: found),
     Change("versions[].digest", "sha256:", lambda found: found),
     *(Change(f"versions[].{block}", {}, lambda found: found) for block in sorted(fields.OWN_BLOCKS)),
-    Change("distribution", {"mode": "Direct"}, lambda found: found),
 ]
 """These are checked by `test_a_version_replaces_blocks_whole`, which has to know more than one value at a time."""
 ELSEWHERE = {
     "storage.cache.pvc.claimName": "test_triton.py::test_a_cache_outlives_the_pod",
+    "storage.cache.hostPath.path": "test_node_cache.py::test_two_replicas_have_one_copy",
+    "storage.cache.hostPath.maxAge": "test_node_cache.py::test_only_what_nobody_uses_is_removed",
+    "storage.cache.hostPath.maxSize": "test_node_cache.py::test_the_limit_makes_room",
+    **dict.fromkeys(
+        (f"distribution.{name}" for name in ("mode", "fallback", "fallbackAfter")),
+        "p2p/test_p2p_fields.py::test_mode_fallback_and_patience",
+    ),
+    **dict.fromkeys(
+        (f"distribution.proxy.{name}" for name in ("port", "headers", "filters")),
+        "p2p/test_p2p_fields.py::test_port_headers_and_filters_of_the_proxy",
+    ),
     "traffic.target": "test_replacement.py::test_a_target_that_moves_there_and_back",
     **dict.fromkeys(
         (
@@ -414,7 +424,7 @@ def _word(pod: dict[str, Any]) -> bytes:
 def test_a_version_replaces_blocks_whole(stored: Space) -> None:
     """A version's own blocks count in place of the shared ones, and its digest is demanded of its weights.
 
-    Direct, the only mode there is, reads every byte from the store.
+    Direct reads every byte from the store.
     """
     content = hashlib.sha256(b"stored").hexdigest()
     digest = "sha256:" + hashlib.sha256(f"{content}  word\n".encode()).hexdigest()
