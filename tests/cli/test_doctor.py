@@ -141,6 +141,7 @@ def test_broken(healthy: Cluster) -> None:
         ("scheduler", f"Namespace {NAMESPACE}"): "Running",
         ("socket", f"ConfigMap {NAMESPACE}/dragonfly-client"): "/var/run/p2p/dfdaemon.sock",
         ("proxy", f"ConfigMap {NAMESPACE}/dragonfly-client"): "65001",
+        ("proxy-rules", f"ConfigMap {NAMESPACE}/dragonfly-client"): "s3.example.com",
         ("pod-security", "Namespace strict"): "pod-security.kubernetes.io/enforce=restricted",
     }
     (clock,) = [one for one in found if one["check"] == "clocks"]
