@@ -48,7 +48,7 @@ def open_repo(location: RepoLocation, access: Access) -> Store:
 
 
 def _list(url: str, token: str, shown: str) -> list[Entry]:
-    request = urllib.request.Request(url)  # noqa: S310 - the endpoint was checked to be http(s)
+    request = urllib.request.Request(url, headers={"User-Agent": "pantala"})  # noqa: S310 - the endpoint was checked to be http(s)
     if token:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
