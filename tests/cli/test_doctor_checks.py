@@ -169,6 +169,7 @@ CASES: list[tuple[str, Check, dict[str, Any], Severity, str, str]] = [
     ("version-unknown", holdings.versions, _pods(*THREE[:2], pod("n3", tag="latest")) | {"metrics": {}}, Severity.WARNING, f"Namespace {NAMESPACE}", "dragonfly-client-n3"),
     ("version-old", holdings.versions, {"metrics": {"dragonfly-client-n2": _metrics("0.1.80")}}, Severity.ERROR, f"Pod {NAMESPACE}/dragonfly-client-n2", "0.1.80"),
     ("version-mixed", holdings.versions, {"metrics": {"dragonfly-client-n2": _metrics("1.4.7")}}, Severity.WARNING, f"Namespace {NAMESPACE}", "1.4.7 (1 pods)"),
+    ("version-go-besides", holdings.versions, {"pods": [*THREE, _old("n1")]}, Severity.WARNING, f"Namespace {NAMESPACE}", "dfdaemon:v2.1.0"),
     ("metrics-silent", holdings.metrics, {"metrics": {"a": None, "b": "x"}}, Severity.WARNING, f"Namespace {NAMESPACE}", "1 of 2"),
     ("restricted", around.pod_security, {"namespaces": {"vision": _space("vision", "restricted")}}, Severity.ERROR, "Namespace vision", "restricted"),
     ("baseline-host-path", around.pod_security, {"namespaces": {"vision": _space("vision", "baseline")}, "models": [model("m", distribution={"mode": "Direct"}, storage={"cache": {"hostPath": {"path": "/v/p"}}})]}, Severity.ERROR, "Namespace vision", "storage.cache.hostPath"),
@@ -299,6 +300,30 @@ def test_projected_configuration() -> None:
     (config,) = daemon.configs(healthy(pods=pods, config_maps=[config_map(dynamic=False), dynamic]))
     assert config.dynamic == yaml.safe_load(dynamic["data"]["dynconfig.yaml"])
     assert len(config.pods) == 3
+
+
+def _paths(tree: dict[str, Any], path: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        yield f"{path}{key}"
+        if isinstance(value, dict):
+            yield from _paths(value, f"{path}{key}__")
+
+
+@pytest.mark.parametrize("odd", ["x", 7, True, [1, "a"], {"a": 1}, None])
+def test_odd_configurations(odd: Any) -> None:
+    """Whatever stands in a configuration in place of what belongs there, no check falls over."""
+    extra = {
+        "proxy__rules": [],
+        "proxy__server__ip": "",
+        "manager__addr": "",
+        "manager__addrs": [],
+        "seedPeer__enable": True,
+    }
+    used = {"models": [model("m", distribution=PROXY), model("n", storage={"cache": {"hostPath": {"path": "/v/p"}}})]}
+    for path in _paths(configuration(**extra)):
+        dynamic = config_map(configuration(**(extra | {path: odd})))
+        dynamic["data"]["dynconfig.yaml"] = yaml.safe_dump({"scheduler": odd})
+        assert findings(healthy(config_maps=[dynamic, config_map(name="seed-client")], crd=None, **used))
 
 
 def test_lines() -> None:

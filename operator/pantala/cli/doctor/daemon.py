@@ -72,10 +72,35 @@ class Config:
 
     def get(self, path: str, default: Any = None) -> Any:
         """A value by its path of keys, as dfdaemon would have it."""
-        found: Any = self.data
-        for key in path.split("."):
-            found = found.get(key) if isinstance(found, Mapping) else None
+        found = _dig(self.data, path)
         return default if found is None else found
+
+    def text(self, path: str, default: str = "") -> str:
+        """A value that is a text; of another type, dfdaemon would not have started with it."""
+        found = _dig(self.data, path)
+        return found if isinstance(found, str) else default
+
+    def number(self, path: str, default: int) -> int:
+        """A value that is a whole number; of another type, dfdaemon would not have started with it."""
+        found = _dig(self.data, path)
+        return found if isinstance(found, int) and not isinstance(found, bool) else default
+
+    def items(self, path: str) -> list[Any]:
+        """A value that is a list; else empty."""
+        found = _dig(self.data, path)
+        return found if isinstance(found, list) else []
+
+    @property
+    def schedulers(self) -> list[str]:
+        """Addresses of schedulers in dynconfig.yaml."""
+        many, one = _dig(self.dynamic, "scheduler.addrs"), _dig(self.dynamic, "scheduler.addr")
+        return [str(item) for item in (*(many if isinstance(many, list) else ()), one) if item]
+
+
+def _dig(tree: Any, path: str) -> Any:
+    for key in path.split("."):
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
 
 
 def configs(seen: Seen, component: str = CLIENT) -> list[Config]:

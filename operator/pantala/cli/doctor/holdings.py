@@ -20,7 +20,7 @@ def storage(seen: Seen) -> Iterator[Finding]:
         for config in daemon.configs(seen, component):
             if config.problem:
                 continue
-            folder = str(config.get("storage.dir", daemon.STORAGE))
+            folder = config.text("storage.dir", daemon.STORAGE)
             kind, on_node = daemon.volume_of(config.pods[0], folder)
             where, value = f"ConfigMap {config.name}", f"{folder} on {kind or 'the container itself'}"
             if kind not in _KEPT or kind == "ephemeral":
@@ -97,6 +97,14 @@ def versions(seen: Seen) -> Iterator[Finding]:
             "Upgrade the Dragonfly chart.",
             f"Pod {seen.dragonfly}/{pods[0]}",
             version,
+        )
+    if (ancient := daemon.of(seen.pods, daemon.OLD)) and found:
+        yield warning(
+            "version",
+            f"{len(ancient)} pods of the dfdaemon written in Go (before Dragonfly 2.2) run besides: they share nothing with the others",
+            f"kubectl -n {seen.dragonfly} get pods -l component=dfdaemon; remove the old release.",
+            where,
+            daemon.image(ancient[0]),
         )
     if len(found) > 1:
         yield warning(

@@ -165,7 +165,7 @@ def scheduler(seen: Seen) -> Iterator[Finding]:
         return
     pods = daemon.of(seen.pods, daemon.SCHEDULER)
     alive = [pod for pod in pods if daemon.ready(pod)]
-    elsewhere = [address for config in daemon.configs(seen) for address in _addresses(config)]
+    elsewhere = [address for config in daemon.configs(seen) for address in config.schedulers]
     where = f"Namespace {seen.dragonfly}"
     if alive:
         yield ok("scheduler", f"{len(alive)} of {len(pods)} are ready")
@@ -193,18 +193,12 @@ def scheduler(seen: Seen) -> Iterator[Finding]:
         )
 
 
-def _addresses(config: daemon.Config) -> list[str]:
-    """Addresses of schedulers in a dynconfig.yaml."""
-    block = (config.dynamic or {}).get("scheduler") or {}
-    return [str(item) for item in (*(block.get("addrs") or ()), block.get("addr")) if item]
-
-
 def manager(seen: Seen) -> Iterator[Finding]:
     """The manager, or its lawful absence: without one, dfdaemon reads dynconfig.yaml."""
     if seen.pods is None or seen.config_maps is None:
         return
     for config in daemon.configs(seen):
-        address = str(config.get("manager.addr") or next(iter(config.get("manager.addrs") or ()), ""))
+        address = config.text("manager.addr") or str(next(iter(config.items("manager.addrs")), ""))
         host = address.partition("://")[2] or address
         where = f"ConfigMap {config.name}"
         if not address and config.dynamic is not None:

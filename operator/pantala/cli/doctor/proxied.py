@@ -62,7 +62,7 @@ def secure_url(use: Use) -> str:
 
 def _by_tls(config: daemon.Config, url: str) -> bool:
     """Whether the first rule that takes a URL says useTLS."""
-    for rule in config.get("proxy.rules") or ():
+    for rule in config.items("proxy.rules"):
         if isinstance(rule, Mapping) and _takes(rule, url):
             return bool(rule.get("useTLS"))
     return False

@@ -160,7 +160,7 @@ def _ports(seen: Seen) -> dict[str, int]:
     for kind in (daemon.CLIENT, daemon.SEED):
         found |= {pod["metadata"]["name"]: _METRICS for pod in daemon.of(seen.pods, kind) if daemon.ready(pod)}
         for config in daemon.configs(seen, kind):
-            port = int(config.get("metrics.server.port", _METRICS))
+            port = config.number("metrics.server.port", _METRICS)
             found |= {pod["metadata"]["name"]: port for pod in config.pods if daemon.ready(pod)}
     return found
 

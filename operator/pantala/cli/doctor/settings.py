@@ -47,7 +47,7 @@ def socket(seen: Seen) -> Iterator[Finding]:
     folder = seen.socket_folder
     expected = f"{folder}/{SOCKET}"
     for config in _usable(seen):
-        path = str(config.get("download.server.socketPath", daemon.SOCKET))
+        path = config.text("download.server.socketPath", daemon.SOCKET)
         kind, on_node = daemon.volume_of(config.pods[0], posixpath.dirname(path))
         where = f"ConfigMap {config.name}"
         if kind != "hostPath":
@@ -82,7 +82,7 @@ def proxy(seen: Seen) -> Iterator[Finding]:
     """The port of the HTTP proxy, and whether pods can reach it at the address of the node."""
     going = [use for use in uses(seen.models) if use.by_proxy]
     for config in _usable(seen):
-        port = int(config.get("proxy.server.port", 4001))
+        port = config.number("proxy.server.port", 4001)
         where = f"ConfigMap {config.name}"
         astray = [use for use in going if use.proxy is not None and int(use.proxy.get("port", 4001)) != port]
         if astray:
@@ -114,13 +114,13 @@ def _reach(config: daemon.Config, going: Sequence[Use]) -> Iterator[Finding]:
             where,
             "hostNetwork: false",
         )
-    if str(config.get("proxy.server.ip", "")).startswith(("127.", "::1")):
+    if config.text("proxy.server.ip").startswith(("127.", "::1")):
         yield error(
             "proxy",
             f"it listens on a loopback address, which is another one in the pods of {users}",
             f"Remove client.config.proxy.server.ip {_CHART}.",
             where,
-            str(config.get("proxy.server.ip")),
+            config.text("proxy.server.ip"),
         )
     if config.get("proxy.server.basicAuth"):
         yield warning(
@@ -135,7 +135,7 @@ def rate_limit(seen: Seen) -> Iterator[Finding]:
     """How many requests in a second the proxy takes before it answers 429."""
     going = names([use for use in uses(seen.models) if use.by_proxy])
     for config in _usable(seen):
-        limit = int(config.get("proxy.server.requestRateLimit", 4000))
+        limit = config.number("proxy.server.requestRateLimit", 4000)
         where, value = f"ConfigMap {config.name}", f"{limit}/s"
         if limit >= _BUSY:
             yield ok("rate-limit", f"{value} are enough for a storm of ranges", where, value)
