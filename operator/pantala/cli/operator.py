@@ -11,9 +11,10 @@ import socket
 import click
 from pythonjsonlogger.json import JsonFormatter
 
+from pantala.cli import options
 from pantala.cluster.client import Client
 from pantala.handlers.operator import Operator, Options
-from pantala.manifest.settings import FETCHER_IMAGE, Settings
+from pantala.manifest.settings import Settings
 
 
 @click.command()
@@ -40,39 +41,7 @@ from pantala.manifest.settings import FETCHER_IMAGE, Settings
     help="Port of /healthz, /readyz and /metrics.",
 )
 @click.option("--address", default="0.0.0.0", show_default=True, help="Address of that port.")  # noqa: S104 -- in a pod the probes come from outside
-@click.option(
-    "--fetcher-image",
-    envvar="PANTALA_FETCHER_IMAGE",
-    default=FETCHER_IMAGE,
-    show_default=True,
-    help="Image of the init container that fetches the weights.",
-)
-@click.option(
-    "--triton-image", envvar="PANTALA_TRITON_IMAGE", help="Default image of Triton, in place of the built-in one."
-)
-@click.option(
-    "--torchserve-image",
-    envvar="PANTALA_TORCHSERVE_IMAGE",
-    help="Default image of TorchServe, in place of the built-in one.",
-)
-@click.option(
-    "--dragonfly-socket-folder",
-    envvar="PANTALA_DRAGONFLY_SOCKET_FOLDER",
-    default=Settings.dragonfly_socket_folder,
-    show_default=True,
-    metavar="FOLDER",
-    help="Folder of every node in which Dragonfly's dfdaemon has its socket.",
-)
-@click.option(
-    "--cache-host-path",
-    "cache_host_paths",
-    multiple=True,
-    envvar="PANTALA_CACHE_HOST_PATHS",
-    type=click.Path(path_type=str),
-    default=Settings.cache_host_paths,
-    show_default=True,
-    help="Folder of the nodes at or below which storage.cache.hostPath may be; may be given several times.",
-)
+@options.installation
 @click.option(
     "--otlp-endpoint",
     metavar="URL",
@@ -105,11 +74,7 @@ def operator(
     lease_name: str,
     port: int,
     address: str,
-    fetcher_image: str,
-    triton_image: str | None,
-    torchserve_image: str | None,
-    dragonfly_socket_folder: str,
-    cache_host_paths: tuple[str, ...],
+    settings: Settings,
     otlp_endpoint: str | None,
     kubeconfig: str | None,
     log_format: str,
@@ -119,8 +84,7 @@ def operator(
     _log(log_format, log_level)
     if kubeconfig:
         os.environ["KUBECONFIG"] = kubeconfig  # kopf reads it there
-    images = {"triton": triton_image, "torchserve": torchserve_image}
-    options = Options(
+    wanted = Options(
         namespaces=namespaces,
         lease_namespace=lease_namespace,
         lease_name=lease_name,
@@ -128,20 +92,15 @@ def operator(
         identity=os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
         address=address,
         port=port,
-        settings=Settings(
-            fetcher_image=fetcher_image,
-            runtime_images={name: image for name, image in images.items() if image},
-            dragonfly_socket_folder=dragonfly_socket_folder,
-            cache_host_paths=tuple(path.rstrip("/") for path in cache_host_paths if path),
-        ),
+        settings=settings,
         otlp_endpoint=otlp_endpoint,
     )
-    asyncio.run(_run(kubeconfig, options))
+    asyncio.run(_run(kubeconfig, wanted))
 
 
-async def _run(kubeconfig: str | None, options: Options) -> None:
+async def _run(kubeconfig: str | None, wanted: Options) -> None:
     async with await Client.connect(kubeconfig, user_agent="pantala-operator") as client:
-        process = Operator(client, options)
+        process = Operator(client, wanted)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, process.stop)

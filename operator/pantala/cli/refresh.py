@@ -100,7 +100,7 @@ def _imageless(template: Manifest) -> Manifest:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Say what would change; the API server checks the write and drops it.")
 @click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@options.images
+@options.installation
 @options.cluster
 def refresh(
     name: str,
@@ -108,9 +108,7 @@ def refresh(
     yes: bool,  # noqa: FBT001 -- click's way
     dry_run: bool,  # noqa: FBT001
     form: str,
-    fetcher_image: str,
-    triton_image: str | None,
-    torchserve_image: str | None,
+    settings: Settings,
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
@@ -122,7 +120,6 @@ def refresh(
 
     Exit code: 0 done, 1 you said no, 2 error.
     """
-    settings = options.settings(fetcher_image, triton_image, torchserve_image)
     job = _Job(name, namespace, settings, lambda: datetime.now(UTC), yes=yes, dry_run=dry_run, form=form)
     sys.exit(asyncio.run(_run(job, kubeconfig, context)))
 

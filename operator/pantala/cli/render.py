@@ -80,7 +80,7 @@ def _tell(results: Sequence[Rendered]) -> bool:
 @click.option("--brief", is_flag=True, help="Leave out the operator's own annotations.")
 @click.option("-n", "--namespace", metavar="NAME", help="Namespace of resources that name none.")
 @click.option("-o", "--output", "form", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
-@options.images
+@options.installation
 @options.cluster
 def render(
     files: tuple[str, ...],
@@ -88,9 +88,7 @@ def render(
     brief: bool,  # noqa: FBT001
     namespace: str | None,
     form: str,
-    fetcher_image: str,
-    triton_image: str | None,
-    torchserve_image: str | None,
+    settings: Settings,
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
@@ -104,7 +102,6 @@ def render(
 
     Exit code: 0 done, or nothing to change; 1 with --diff: something would change; 2 error.
     """
-    settings = options.settings(fetcher_image, triton_image, torchserve_image)
     objects = resources.load(files)
     if diff:
         sys.exit(asyncio.run(_diff(objects, namespace, settings, kubeconfig, context, brief=brief, form=form)))
