@@ -62,9 +62,7 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings) -> Plan:
         version = resolve.resolve(model, name)
         live = seen.deployment(name)
         waking = name in active and _replicas(live) == 0 and not seen.pods_of(name)
-        rendering = render.render(
-            model, version, settings, live, status=seen.model.get("status") or {}, waking=waking
-        )
+        rendering = render.render(model, version, settings, live, status=seen.model.get("status") or {}, waking=waking)
         if isinstance(rendering, Invalid):
             invalid[name] = rendering
             continue
