@@ -10,6 +10,8 @@ NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """Pattern of the names of Services (DNS-1035)."""
 DIGEST = "^sha256:[0-9a-f]{64}$"
 """Pattern of a checksum."""
+HEADER = "^[A-Za-z0-9-]{1,63}$"
+"""Pattern of the name of an HTTP header."""
 FOLDER = "^/[^/]+/.*[^/]$"
 """Pattern of a folder of a node; the root and its direct children are the node's own."""
 ARCHIVE = "([.]mar|/|/index[.]json)$"
@@ -179,6 +181,13 @@ _CACHE = (
 )
 
 _DISTRIBUTION = (
+    Rule(
+        "Proxy",
+        f"!has(self.headers) || self.headers.all(name, name.matches('{HEADER}'))",
+        lambda it: all(search(HEADER, name) for name in it.get("headers", ())),
+        "headers must have names of at most 63 letters, digits and -: write for example X-Dragonfly-Priority",
+        ".headers",
+    ),
     *(
         Rule(
             "Distribution",
