@@ -13,17 +13,15 @@ from tests.fetcher.tools import MIB, Result, fetch, start
 
 SOURCES = {"BACK_TO_SOURCE": "origin", "REMOTE_PEER": "peer", "LOCAL_PEER": "local"}
 PIECE = 4 * MIB
-MEASURED = [
-    sys.executable,
-    "-c",
-    (
-        "import resource, subprocess, sys\n"
-        "code = subprocess.call(sys.argv[1:])\n"
-        "print(f'peak {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss} KiB')\n"
-        "sys.exit(code)"
-    ),
-]
-"""Prefix of a command: tells its peak memory. (A child of the test itself would inherit the test's peak.)"""
+_MEASURE = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(f"cpu {usage.ru_utime + usage.ru_stime:.2f} s, peak {usage.ru_maxrss} KiB")
+sys.exit(code)
+"""
+MEASURED = [sys.executable, "-c", _MEASURE]
+"""Prefix of a command: tells its processor's time and its peak memory. (A child of the test itself would inherit the test's peak.)"""
 
 
 def by_dfdaemon(request: Request) -> bool:

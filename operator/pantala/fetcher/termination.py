@@ -49,7 +49,8 @@ def success(summary: Summary, by_source: Mapping[str, int], direct: int, seconds
     while len(text := _dump(content).encode(errors="replace")) > LIMIT:
         fallback = content.get("fallback", "")
         if len(fallback) > _SHORTEST:
-            content["fallback"] = _cut(fallback, len(text) - LIMIT)
+            short = _cut(fallback, len(text) - LIMIT)
+            content["fallback"] = short if len(short) > _SHORTEST else fallback[: _SHORTEST - 1] + "…"
         else:
             del content["parents"]
     return _dump(content)
