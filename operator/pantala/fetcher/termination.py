@@ -76,7 +76,7 @@ def failure(error: FetchError, redact: Callable[[str], str]) -> str:
 
 
 def _cut(text: str, excess: int) -> str:
-    return text[: len(text) - max(8, excess // 4)] + "…"
+    return text[: max(0, len(text) - max(8, excess // 4))] + "…"
 
 
 def _dump(content: Mapping[str, Any]) -> str:
