@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -161,3 +162,38 @@ def test_memory_is_bounded(bucket_p2p: Bucket, dragonfly: Dragonfly) -> None:
         assert result.code == 0, result.log
         assert result.bytes[source] == 400 * MIB
         assert int(re.findall(r"peak (\d+) KiB", result.out)[0]) < 128 * 1024
+
+
+def test_all_at_once(bucket_p2p: Bucket, dragonfly: Dragonfly) -> None:
+    """Two nodes begin with the same model at the same time: the origin is read once, and the ledgers add up to that."""
+    files = {f"m/{number}": os.urandom(SIZE) for number in range(3)}
+    for name, content in files.items():
+        bucket_p2p.put(name, content)
+    meter = Meter(dragonfly, bucket_p2p.origin)
+    with ThreadPoolExecutor() as threads:
+        results = list(threads.map(lambda name: bucket_p2p.fetch(dragonfly[name], "m", to=name), ["n1", "n2"]))
+    for result in results:
+        assert result.code == 0, result.log
+    expected = {name.removeprefix("m/"): content for name, content in files.items()}
+    assert [tree(folder) for folder in bucket_p2p.folders()] == [expected] * 2
+    meter.agrees(*results)
+    assert meter.given() == 3 * SIZE
+
+
+def test_two_on_one_node_at_once(bucket_p2p: Bucket, dragonfly: Dragonfly) -> None:
+    """The origin is read once. A piece that is on its way for one of them is given to the other as what it was for the first.
+
+    dfdaemon's metrics call it local then (resource/piece.rs), its answer does not (resource/task.rs): so the two ledgers
+    together may say more than the origin gave, never less.
+    """
+    content = os.urandom(3 * SIZE)
+    bucket_p2p.put("w", content)
+    meter = Meter(dragonfly, bucket_p2p.origin)
+    with ThreadPoolExecutor() as threads:
+        results = list(threads.map(lambda to: bucket_p2p.fetch(dragonfly["n1"], "w", to=to), ["a", "b"]))
+    for result in results:
+        assert result.code == 0, result.log
+        assert sum(result.bytes.values()) == len(content)
+    assert [tree(folder) for folder in bucket_p2p.folders()] == [{"w": content}] * 2
+    assert meter.given() == len(content)
+    assert sum(result.bytes["origin"] for result in results) >= len(content)
