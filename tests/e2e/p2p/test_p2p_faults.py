@@ -71,11 +71,12 @@ class Broken(Story):
     def right(self) -> list[dict[str, Any]]:
         """Wait until the model answers; its file is the store's, all of it is accounted for. Return the ledger."""
         self.healed()
+        wait_for(lambda: len(self.space.pods(self.name)) == 1, "the pod before is on its way out", 60, every=0.2)
         checksum = hashlib.sha256(self.content).hexdigest()
         assert set(self.space.sha256(self.name, FILE).values()) == {checksum}
         replicas = self.space.ledger(self.name)
         for one in replicas:
-            assert sum(one["bytes"].get(source, 0) for source in ("origin", "peer", "local", "cache")) >= SIZE
+            assert sum(one["bytes"].values()) >= SIZE
         return replicas
 
 
@@ -157,7 +158,7 @@ def overwritten(at: Broken) -> None:
 def two_tenants(at: Broken) -> None:
     """Two namespaces read one URL with different keys: each reads the store. A new key is a miss, and no error."""
     at.store()
-    other = Broken(_neighbour(at, "one"), at.watch, at.folder, at.name, content=at.content)
+    other = Broken(_neighbour(at, "next"), at.watch, at.folder, at.name, content=at.content)
     for one in (at, other):
         one.start()
     for one in (at, other):
@@ -188,6 +189,23 @@ def nobody_has_it(at: Broken) -> None:
     assert at.given() == SIZE
 
 
+@story
+def forbidden_socket(at: Broken) -> None:
+    """A namespace forbids hostPath: the model says so with the remedies. The daemons' HTTP proxy is one; peers share."""
+    at.store()
+    other = Broken(_neighbour(at, "walled"), at.watch, at.folder, at.name, content=at.content)
+    level = "pod-security.kubernetes.io/enforce=baseline"
+    at.space.cluster.kubectl("label", "namespace", other.space.namespace, level)
+    other.start()
+    other.told("PodSecurity", "hostPath", "distribution.proxy", "distribution.mode: Direct")
+    other.change(distribution={"mode": "Dragonfly", "proxy": {}})
+    other.right()
+    other.change(template=at.space.on(1))
+    other.space.wait_ready(other.name)  # what the watch saw last may be older than the change
+    other.right()
+    assert at.given() <= SIZE + 2  # each daemon asks for one byte to learn the size
+
+
 def _reason(seen: Any) -> str:
     return str(seen.condition("Ready").get("reason", "")) if seen.fresh else ""
 
@@ -197,13 +215,13 @@ def _other_pod(status: dict[str, Any], old: str) -> bool:
     return any(one["pod"] != old and "ready" in one for one in replicas)
 
 
-def _neighbour(at: Broken, key: str) -> PeerSpace:
-    """Another namespace, with other keys of the same store."""
+def _neighbour(at: Broken, name: str) -> PeerSpace:
+    """Another namespace, with keys of its own for the same store."""
     own = at.space
-    namespace = f"{own.namespace}-next"
+    namespace = f"{own.namespace}-{name}"
     own.cluster.kubectl("create", "namespace", namespace)
     found = PeerSpace(own.cluster, own.s3, namespace, own.origin, own.peers)
-    found.apply_object(_secret(at, namespace, key))
+    found.apply_object(_secret(at, namespace, name))
     return found
 
 
@@ -224,7 +242,8 @@ def watch(peer_space: PeerSpace) -> Iterator[Watch]:
 @pytest.fixture(scope="module")
 def begin(peer_space: PeerSpace, watch: Watch, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Broken]:
     """Begin a story under a name."""
-    return lambda name: Broken(peer_space, watch, tmp_path_factory.mktemp(name), name)
+    folder = tmp_path_factory.mktemp("stories")
+    return lambda name: Broken(peer_space, watch, folder, name)
 
 
 @pytest.fixture(scope="module")
@@ -239,15 +258,24 @@ def told(begin: Callable[[str], Broken]) -> Iterator[dict[str, Future[None]]]:
 
 @pytest.mark.usefixtures("told")
 def test_a_node_without_a_daemon(begin: Callable[[str], Broken], peer_space: PeerSpace) -> None:
-    """The fetcher finds no socket, reads the store itself, and both ledger and condition say so."""
+    """The fetcher finds no socket, reads the store itself, and both ledger and condition say so.
+
+    With `fallback: Fail` a model waits there, says so, and goes on once it may read the store.
+    """
     peer_space.peers.take_away(2)
-    at = begin("bare")
-    at.store()
+    at, waiting = begin("bare"), begin("waiting")
+    for one in (at, waiting):
+        one.store()
     at.start(2)
+    waiting.start(2, distribution={"mode": "Dragonfly", "fallback": "Fail"})
     (replica,) = at.right()
     assert replica["fallback"].startswith("NoSocket")
     assert replica["direct"] == replica["bytes"]["origin"] == at.given() == SIZE
     assert peer_space.condition("bare", "Distributed")["reason"] == "FellBack"
+    waiting.told("PeersUnavailable", "NoSocket", "waiting", stalled=False)
+    assert waiting.given() == 0
+    waiting.change(distribution=SHORT)
+    waiting.right()
 
 
 @pytest.mark.usefixtures("told")
