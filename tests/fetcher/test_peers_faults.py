@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,6 +148,20 @@ def test_stalled(bucket_p2p: Bucket, n1: Peer, content: bytes) -> None:
     fell_back(result, "Stalled")
     assert tree(bucket_p2p.newest()) == {"w": content}
     assert 0 < result.message["direct"] < SIZE
+
+
+def test_a_daemon_that_hangs(bucket_p2p: Bucket, n1: Peer, content: bytes) -> None:
+    """A stopped process (SIGSTOP) takes connections and answers nothing: the store is read after `--fallback-after`."""
+    assert n1._service is not None
+    pid = n1._service.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        result = bucket_p2p.fetch(n1, "w", *SOON)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    fell_back(result, "Stalled")
+    assert tree(bucket_p2p.newest()) == {"w": content}
+    assert result.message["seconds"] < 15
 
 
 def test_overwritten_while_reading(bucket_p2p: Bucket, n1: Peer, content: bytes) -> None:

@@ -2,16 +2,41 @@
 
 import os
 import signal
+import threading
+import time
 
 import pytest
 
 from tests.cluster.addons.dragonfly import Dragonfly
-from tests.fetcher.through import Bucket, Meter
-from tests.fetcher.tools import MIB, tree
+from tests.cluster.addons.faults import Rule
+from tests.fetcher.through import Bucket, Meter, by_dfdaemon
+from tests.fetcher.tools import MIB, tree, wait_until
 
 pytestmark = pytest.mark.p2p
 SIZE = 81 * MIB + 5
 CHUNK = 8 * MIB
+
+
+def test_sigterm_does_not_wait_for_a_peer(bucket_p2p: Bucket, dragonfly: Dragonfly) -> None:
+    """A pod that is deleted while dfdaemon has nothing to give ends at once, and what it had stays."""
+    content = os.urandom(SIZE)
+    bucket_p2p.put("w", content)
+    wait = threading.Event()
+    bucket_p2p.origin.add(Rule("/w", when=by_dfdaemon, skip=10, wait=wait))
+    process = bucket_p2p.start(dragonfly["n1"], "w", "stopped")
+    journal = bucket_p2p.to / "stopped/.pantala"
+    wait_until(lambda: any(len(path.read_text().splitlines()) > 2 for path in journal.glob("*/journal")))
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    seconds = time.monotonic() - begun
+    wait.set()
+    assert process.returncode == 143
+    assert seconds < 5
+    bucket_p2p.origin.clear()
+    result = bucket_p2p.fetch(dragonfly["n1"], "w", to="stopped")
+    assert (result.code, tree(bucket_p2p.to / "stopped")) == (0, {"w": content})
+    assert result.bytes["cache"] >= CHUNK
 
 
 @pytest.mark.parametrize("forgotten", [False, True])

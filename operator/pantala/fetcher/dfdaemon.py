@@ -192,7 +192,7 @@ def _explain(error: grpc.RpcError, socket: Path, subject: str, *, begun: bool) -
 
 
 def _refusal(code: grpc.StatusCode, details: str) -> Trouble:
-    if "not enough space" in details:
+    if "not enough space" in details or "No space left" in details:
         sentence = "dfdaemon has no room for the file; raise its storage or lower its gc thresholds"
         return Trouble(Word.FAILED, sentence, final=True)
     if code in _REFUSED:

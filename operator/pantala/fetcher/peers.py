@@ -94,7 +94,7 @@ class Peers:
     async def _bring(self, job: Job) -> None:
         landing, subject = self._landing, self._landing.store.subject(job.file.key)
         job.disown = partial(self._disown, job)
-        await landing.begin(job)
+        landing.group.create_task(landing.begin(job))  # which may hash for long
         parts = Parts(job)
         if self._links and self._links.possible and not job.done:
             parts.linking = True

@@ -116,6 +116,7 @@ class Progress:
         rate = (have - before) / max(now - since, 1e-6)
         percent = 100 * have // self.expected if self.expected else 100
         left = round((self.expected - have) / rate) if rate > 0 else None
+        sources: dict[str, Any] = {f"{name}_mib": number // _MIB for name, number in self.bytes.items() if number}
         self.log(
             "downloading",
             percent=min(percent, 100),
@@ -123,4 +124,5 @@ class Progress:
             of_mib=self.expected // _MIB,
             mib_per_second=round(rate / _MIB, 1),
             seconds_left=left,
+            **sources,
         )
