@@ -50,6 +50,8 @@ class Job:
     """Whether the file is dfdaemon's as well: it is complete, and only read."""
     streamed: bool = False
     """Whether it comes in one request, because the server knows no ranges."""
+    before: "Job | None" = None
+    """The same file in an earlier attempt of this process: what came then is counted already."""
     result: Fetched | None = None
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     _made: bool = False
@@ -64,6 +66,12 @@ class Job:
     def present(self) -> int:
         """Bytes on disk."""
         return sum(self.span(index)[1] for index in self.done)
+
+    @property
+    def cached(self) -> int:
+        """Bytes on disk that this process has not brought."""
+        brought = self.before.done if self.before else set()
+        return sum(self.span(index)[1] for index in self.done - brought)
 
     def span(self, index: int) -> tuple[int, int]:
         """Offset and length of a chunk."""

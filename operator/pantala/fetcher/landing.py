@@ -49,7 +49,7 @@ class Landing:
         job.begun = True
         if job.done or job.chunks == 0:
             with job.opened():
-                self.on_bytes("cache", job.present)
+                self.on_bytes("cache", job.cached)
             await self.advance(job)
 
     def tell(self, callback: Callable[..., None], *args: object) -> None:
@@ -98,7 +98,8 @@ class Landing:
             )
             raise WrongBytes(FetchFailure.DIGEST_MISMATCH, message, file.path)
         job.result = Fetched(file, job.target, actual)
-        self.on_file()
+        if job.before is None or job.before.result is None:
+            self.on_file()
 
     @staticmethod
     async def refuse(job: Job) -> None:

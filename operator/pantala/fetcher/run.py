@@ -189,10 +189,13 @@ async def _bring(run: _Run, listing: Listing) -> Summary:
     place.forget_strangers(set(targets.values()))
     transfer = Transfer(run.store, run.retry, progress.add_bytes, lambda: progress.add_files(1), options.route)
 
-    def prepare() -> list[Job]:
-        return transfer.prepare(files, targets, place.journal, hashed=options.digest is not None)
+    def prepare(before: list[Job]) -> list[Job]:
+        jobs = transfer.prepare(files, targets, place.journal, hashed=options.digest is not None)
+        for job, known in zip(jobs, before, strict=False):
+            job.before = known
+        return jobs
 
-    jobs = await asyncio.to_thread(prepare)
+    jobs = await asyncio.to_thread(prepare, [])
     missing = transfer.missing(jobs)
     await _make_room(options, missing, progress)
     _check_space(options, missing, sum(file.size for file in files))
@@ -206,7 +209,7 @@ async def _bring(run: _Run, listing: Listing) -> Summary:
             progress.log(
                 "the peers gave wrong bytes; reading them from the store", level="warning", cause=wrong.message
             )
-            jobs = await asyncio.to_thread(prepare)
+            jobs = await asyncio.to_thread(prepare, jobs)
     place.forget_journal()  # from here on files are changed and moved, or not worth keeping
     progress.phase("placing")
     note = await asyncio.to_thread(_place, run, arrangement, fetched, listing, digest)
