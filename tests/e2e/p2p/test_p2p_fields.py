@@ -1,6 +1,5 @@
 """The fields of `distribution`, each by what it makes of a real pod and of its bytes."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from tests.e2e.support import BUCKET
 pytestmark = [pytest.mark.e2e, pytest.mark.p2p]
 
 PADDING = 12 * 1024 * 1024
-LEVEL = "pod-security.kubernetes.io/enforce"
 QUICK = {"terminationGracePeriodSeconds": 2}
 
 
@@ -29,33 +27,6 @@ def _fetch(space: PeerSpace, name: str) -> dict[str, Any]:
     (pod,) = space.pods(name)
     found: dict[str, Any] = next(one for one in pod["spec"]["initContainers"] if one["name"] == "fetch")
     return found
-
-
-def test_the_proxy_where_host_paths_are_forbidden(peer_space: PeerSpace, tmp_path: Path) -> None:
-    """Pod Security refuses the socket, and the model says what to do; then the proxy brings the weights, also from peers."""
-    spec = _spec(peer_space, tmp_path, "walled", 0)
-    peer_space.cluster.kubectl("label", "namespace", peer_space.namespace, f"{LEVEL}=baseline")
-    try:
-        peer_space.apply("walled", spec)
-        refused = peer_space.wait_condition("walled", "Accepted", "False", "PodSecurity")
-        assert "distribution.proxy" in refused["message"]
-        assert "mode: Direct" in refused["message"]
-        peer_space.apply("walled", {**spec, "distribution": {"mode": "Dragonfly", "proxy": {}}})
-        peer_space.wait_ready("walled")
-        (first,) = peer_space.ledger("walled")
-        assert first["bytes"]["proxy"] == PADDING
-        assert "hostPath" not in json.dumps(peer_space.pods("walled")[0]["spec"])
-        before = peer_space.peers.traffic()[peer_space.cluster.node_names[1]]["REMOTE_PEER"]
-        template = peer_space.on(1)
-        template["spec"] |= QUICK
-        peer_space.apply("walled", {**spec, "template": template, "distribution": {"mode": "Dragonfly", "proxy": {}}})
-        peer_space.wait_ready("walled")
-        after = peer_space.peers.traffic()[peer_space.cluster.node_names[1]]["REMOTE_PEER"]
-        assert after - before == PADDING
-    finally:
-        peer_space.cluster.kubectl("label", "namespace", peer_space.namespace, f"{LEVEL}-")
-    assert peer_space.ask_triton("walled", [1, 2, 3, 4]) == [2, 4, 6, 8]
-    peer_space.delete("inferencemodel", "walled")
 
 
 def test_port_headers_and_filters_of_the_proxy(peer_space: PeerSpace, tmp_path: Path) -> None:
