@@ -174,7 +174,7 @@ def source(
                 "base": "https://web.test:8443/",
                 "headers": {"Authorization": "Bearer hunter2"},
                 "if_match": True,
-                "secret": "hunter2",
+                "secret": "Bearer hunter2",
                 "endpoint": "https://web.test:8443",
             },
         ),
@@ -186,7 +186,7 @@ def source(
                 "base": "http://web.test/",
                 "headers": {"Authorization": "Basic bWU6aHVudGVyMg=="},
                 "if_match": True,
-                "secret": "hunter2",
+                "secret": "Basic bWU6aHVudGVyMg==",
                 "endpoint": "http://web.test",
             },
         ),
@@ -199,6 +199,14 @@ def test_what_dfdaemon_is_told(uri: str, endpoint: str | None, keys: dict[str, s
     assert asdict(found) == asdict(PeerSource(**expected))
     assert "hunter2" not in repr(found)
     assert "hunter2" not in found.url("m/w")
+
+
+def test_every_user_of_a_site_has_a_task_of_their_own() -> None:
+    """Neither the same password nor none makes two users one, or one of them the public."""
+    users = [{}, {"HTTP_USERNAME": "a"}, {"HTTP_USERNAME": "b"}]
+    users += [user | {"HTTP_PASSWORD": "hunter2"} for user in users[1:]]
+    found = [source("https://web.test/w", None, keys) for keys in users]
+    assert len({one.tag("etag") for one in found if isinstance(one, PeerSource)}) == len(users)
 
 
 @pytest.mark.parametrize(

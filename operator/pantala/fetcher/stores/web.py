@@ -22,9 +22,9 @@ def open_site(location: HttpLocation, access: Access) -> Store:
     elif user or password:
         options |= {"username": user, "password": password}
         headers["Authorization"] = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-    peer = PeerSource(
-        f"{location.origin}/", headers=headers, if_match=True, secret=token or password, endpoint=location.origin
-    )
+    # all of it: a user without a password is a key as well, and two users may have the same password
+    secret = headers.get("Authorization", "")
+    peer = PeerSource(f"{location.origin}/", headers=headers, if_match=True, secret=secret, endpoint=location.origin)
     return Store(
         operator("http", options),
         location.path,
