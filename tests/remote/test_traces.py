@@ -125,6 +125,20 @@ def test_a_collector_that_is_away(caplog: pytest.LogCaptureFixture) -> None:
     assert time.perf_counter() - begun < 5
 
 
+def test_an_endpoint_that_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    """The cause repeats the URL, and is told without its password."""
+    traces = Traces("http://somebody:hidden@127.0.0.1:99999", timeout=2)
+    traces.send("vision", "resnet", Started("v1", ENTRY))
+
+    def told() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name.startswith("pantala")]
+
+    wait_for(lambda: bool(told()), "a word about the failure", 30)
+    traces.close()
+    assert "http://127.0.0.1:99999" in told()[0]
+    assert "hidden" not in told()[0]
+
+
 def test_nothing_is_imported_without_an_endpoint() -> None:
     """An operator without an endpoint does not even load OpenTelemetry."""
     code = (

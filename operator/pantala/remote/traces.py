@@ -41,7 +41,7 @@ class Traces:
         exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + PATH, timeout=timeout)
         resource = Resource.create({SERVICE_NAME: "pantala-operator", SERVICE_VERSION: version("pantala")})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        processor = BatchSpanProcessor(_Once(exporter, _host(endpoint)), schedule_delay_millis=1000 * _DELAY_SECONDS)
+        processor = BatchSpanProcessor(_Once(exporter, endpoint), schedule_delay_millis=1000 * _DELAY_SECONDS)
         self._provider.add_span_processor(processor)
         self._tracer = self._provider.get_tracer("pantala")
 
@@ -105,11 +105,6 @@ def spans(entry: Mapping[str, Any]) -> dict[str, tuple[datetime, datetime]]:
     return {_ROOT: (created, max(ready, *(end for _, end in found.values()), created)), **found}
 
 
-def _host(endpoint: str) -> str:
-    """The part of a URL that may be logged: it could hold a password."""
-    return urlsplit(endpoint).netloc.rpartition("@")[2]
-
-
 def _nanoseconds(at: datetime) -> int:
     return int(at.timestamp() * 1000) * 1_000_000
 
@@ -128,7 +123,8 @@ class _Once(SpanExporter):
     """An exporter that tells once that it fails, and once that it works again."""
 
     def __init__(self, exporter: SpanExporter, endpoint: str) -> None:
-        self._exporter, self._endpoint = exporter, endpoint
+        self._exporter = exporter
+        self._key, _, self._endpoint = urlsplit(endpoint).netloc.rpartition("@")
         self._failing = False
         self._words = _FirstWords()
         theirs = logging.getLogger("opentelemetry")
@@ -141,7 +137,8 @@ class _Once(SpanExporter):
         result = self._exporter.export(spans)
         failed = result is not SpanExportResult.SUCCESS
         if failed and not self._failing:
-            log.warning("traces are dropped until %s takes them: %s", self._endpoint, self._words.words)
+            words = self._words.words.replace(f"{self._key}@", "")  # a URL that cannot be read is told as a whole
+            log.warning("traces are dropped until %s takes them: %s", self._endpoint, words)
         elif self._failing and not failed:
             log.info("%s takes traces again", self._endpoint)
         self._failing = failed
