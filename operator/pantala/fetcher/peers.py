@@ -25,8 +25,9 @@ from pantala.fetcher.parts import Parts
 from pantala.fetcher.way import Delivery, Piece, Trouble, Undelivered, Way, Word
 
 STREAMS = 2
-"""Files at a time. One stream takes a whole core of dfdaemon for a local file, and leaves it idle while it is scheduled;
-the second fills that gap, a third only takes from the other pods of the node (and memory)."""
+"""Files at a time. Four local files of 256 MiB took 2.5 s, 2.3 s and 2.3 s with one, two and three (two cores), and 1.7 s of
+dfdaemon's processor in each case: the second stream fills the gaps in which a file is scheduled, a third gains nothing and
+would only take from the other pods of the node (and 16 MiB of memory)."""
 NO_SOCKET_SECONDS = 10.0
 """Patience where nobody listens, if that is less than `Terms.after`: time for a dfdaemon that restarts; a node without one
 should not cost more."""
