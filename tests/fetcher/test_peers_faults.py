@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster.addons.dragonfly import Dragonfly, Peer
 from tests.cluster.addons.faults import Rule
-from tests.fetcher.through import PIECE, Bucket, Meter, by_dfdaemon
+from tests.fetcher.through import PIECE, Bucket, Meter, by_dfdaemon, spoil
 from tests.fetcher.tools import MIB, Result, tree, wait_until
 
 pytestmark = pytest.mark.p2p
@@ -198,26 +198,15 @@ def test_truncated_on_the_way(bucket_p2p: Bucket, n1: Peer, content: bytes) -> N
     assert tree(bucket_p2p.newest()) == {"w": content}
 
 
-def _spoil(peer: Peer) -> None:
-    """Change a byte in each large file that a dfdaemon stores."""
-    for path in peer.storage.rglob("*"):
-        if path.is_file() and path.stat().st_size == SIZE:
-            with path.open("r+b") as stream:
-                stream.seek(30 * MIB)
-                byte = stream.read(1)[0]
-                stream.seek(30 * MIB)
-                stream.write(bytes([byte ^ 1]))
-
-
 def test_corrupted_in_dfdaemon_s_storage(bucket_p2p: Bucket, n1: Peer, content: bytes) -> None:
     """With a promised digest: dfdaemon forgets the task, and the store is read; where it may not be, the reason is named."""
     digest = ("--digest", "sha256:" + hashlib.sha256(content).hexdigest())
     assert bucket_p2p.fetch(n1, "w").code == 0
-    _spoil(n1)
+    assert spoil(n1, SIZE) > 0
     refused = bucket_p2p.fetch(n1, "w", *digest, *FAIL)
     assert refused.code == 13, refused.log
     assert bucket_p2p.fetch(n1, "w").bytes["origin"] == SIZE  # forgotten
-    _spoil(n1)
+    assert spoil(n1, SIZE) > 0
     result = bucket_p2p.fetch(n1, "w", *digest)
     fell_back(result, "DaemonFailed")
     assert tree(bucket_p2p.newest()) == {"w": content}

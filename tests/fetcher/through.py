@@ -30,6 +30,18 @@ def by_dfdaemon(request: Request) -> bool:
     return first.isdigit() and last.isdigit() and int(last) - int(first) < PIECE
 
 
+def spoil(peer: Peer, size: int) -> int:
+    """Change a byte in each file of this size that a dfdaemon stores; give their number."""
+    found = [path for path in peer.storage.rglob("*") if path.is_file() and path.stat().st_size == size]
+    for path in found:
+        with path.open("r+b") as stream:
+            stream.seek(size // 2)
+            byte = stream.read(1)[0]
+            stream.seek(size // 2)
+            stream.write(bytes([byte ^ 1]))
+    return len(found)
+
+
 @dataclass(frozen=True)
 class Bucket:
     """A bucket behind a proxy that counts, and the peers in front of it."""
