@@ -12,6 +12,8 @@ DIGEST = "^sha256:[0-9a-f]{64}$"
 """Pattern of a checksum."""
 HEADER = "^[A-Za-z0-9-]{1,63}$"
 """Pattern of the name of an HTTP header."""
+OWN_HEADERS = "(?i)^(authorization|host|if-match|range|x-dragonfly-tag)$"
+"""Names of the headers that say which bytes are meant, and by whose right: the fetcher's alone."""
 FOLDER = "^/[^/]+/.*[^/]$"
 """Pattern of a folder of a node; the root and its direct children are the node's own."""
 ARCHIVE = "([.]mar|/|/index[.]json)$"
@@ -186,6 +188,14 @@ _DISTRIBUTION = (
         f"!has(self.headers) || self.headers.all(name, name.matches('{HEADER}'))",
         lambda it: all(search(HEADER, name) for name in it.get("headers", ())),
         "headers must have names of at most 63 letters, digits and -: write for example X-Dragonfly-Priority",
+        ".headers",
+    ),
+    Rule(
+        "Proxy",
+        f"!has(self.headers) || !self.headers.exists(name, name.matches('{OWN_HEADERS}'))",
+        lambda it: not any(search(OWN_HEADERS, name) for name in it.get("headers", ())),
+        "headers must not have Authorization, Host, If-Match, Range or X-Dragonfly-Tag, by which the fetcher says which bytes"
+        " it means: remove them, and put keys into the Secret of storage.secretRef",
         ".headers",
     ),
     *(
