@@ -13,7 +13,7 @@ from typing import Any, Self
 import yaml
 
 from tests.cluster import Cluster
-from tests.cluster.addons.dragonfly import StandinScheduler, configuration, merged, parse_traffic
+from tests.cluster.addons.dragonfly import StandinScheduler, configuration, parse_traffic
 from tests.cluster.addons.service import http
 from tests.cluster.images import IMAGES
 from tests.cluster.process import wait_for
@@ -28,21 +28,12 @@ READY_SECONDS = 120.0
 class NodePeers:
     """The daemons of a cluster's nodes, and a seed if asked for."""
 
-    def __init__(
-        self, cluster: Cluster, *, seed: bool = False, config: Mapping[str, Any] | None = None, storage: str = ""
-    ) -> None:
-        """Install them and wait until the scheduler knows all.
-
-        Args:
-            cluster: its nodes must hold the image `dfdaemon`.
-            seed: whether there is a seed peer besides.
-            config: merged into dfdaemon.yaml of all.
-            storage: size of a memory-backed volume for the pieces (`64Mi`); by default the node's own folder.
-        """
+    def __init__(self, cluster: Cluster, *, seed: bool = False) -> None:
+        """Install them, with a seed if asked for, and wait until the scheduler knows all; nodes hold the image `dfdaemon`."""
         self.cluster = cluster
         self.scheduler = StandinScheduler(cluster.host_ip)
         cluster.kubectl("label", "node", "--all", "--overwrite", f"{LABEL}=client")
-        objects = manifests(self.scheduler.address, seed=seed, config=config or {}, storage=storage)
+        objects = manifests(self.scheduler.address, seed=seed)
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(objects))
         self.wait(seed=seed)
 
@@ -131,20 +122,17 @@ def _hostname(pod: Mapping[str, Any]) -> str:
     return str(spec["nodeName"] if spec.get("hostNetwork") and "nodeName" in spec else pod["metadata"]["name"])
 
 
-def manifests(scheduler: str, *, seed: bool, config: Mapping[str, Any], storage: str) -> dict[str, Any]:
+def manifests(scheduler: str, *, seed: bool) -> dict[str, Any]:
     """All objects as one List."""
     objects: list[dict[str, Any]] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}]
     for name, is_seed in ((CLIENT, False), (SEED, True)):
         files = {
-            "dfdaemon.yaml": yaml.safe_dump(merged(configuration(seed=is_seed), config)),
+            "dfdaemon.yaml": yaml.safe_dump(configuration(seed=is_seed)),
             "dynconfig.yaml": yaml.safe_dump({"scheduler": {"addrs": [scheduler]}}),
         }
         metadata = {"name": name, "namespace": NAMESPACE}
         objects.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": files})
-    volume: dict[str, Any] = {"hostPath": {"path": STORAGE, "type": "DirectoryOrCreate"}}
-    if storage:
-        volume = {"emptyDir": {"medium": "Memory", "sizeLimit": storage}}
-    client = _pod(CLIENT, "client", volume)
+    client = _pod(CLIENT, "client", {"hostPath": {"path": STORAGE, "type": "DirectoryOrCreate"}})
     client["spec"] |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet", "nodeSelector": {LABEL: "client"}}
     client["spec"]["volumes"].append(
         {"name": "socket", "hostPath": {"path": "/var/run/dragonfly", "type": "DirectoryOrCreate"}}

@@ -121,6 +121,18 @@ def throttled(at: Broken) -> None:
 
 
 @story
+def throttled_for_long(at: Broken) -> None:
+    """The store goes on asking for patience: the model says that it does not give its weights, and goes on by itself."""
+    at.store()
+    rule = at.rule(status=429, code="TooManyRequests")
+    at.start()
+    at.told("StoreUnavailable", at.name, stalled=False)
+    at.mending()
+    rule.times = 0
+    at.right()
+
+
+@story
 def cut_short(at: Broken) -> None:
     """Answers of the store end too early: the pieces are asked for again."""
     at.store()
