@@ -13,6 +13,7 @@ from pantala.fetcher.dfdaemon import host_of
 from pantala.fetcher.job import CHUNK, Job
 from pantala.fetcher.listing import RemoteFile
 from pantala.fetcher.parts import Parts
+from pantala.fetcher.proxied import address_of
 from pantala.fetcher.run import Summary
 from pantala.fetcher.termination import LIMIT, success
 from pantala.fetcher.way import Word, from_origin, short
@@ -33,6 +34,20 @@ UUID = "0b6b6d5e-8e1b-4f0e-9d3e-0123456789ab"
 def test_the_host_of_a_parent(peer: str, host: str) -> None:
     """A peer's id is IP, hostname and a random part; a hostname may have hyphens."""
     assert host_of(peer) == host
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://10.0.0.7:4001", ("10.0.0.7", 4001)),
+        ("http://fd00::7:65001", ("fd00::7", 65001)),
+        ("http://[fd00::7]:4001/", ("fd00::7", 4001)),
+        ("http://proxy", ("proxy", 4001)),
+    ],
+)
+def test_the_address_of_a_proxy(url: str, address: tuple[str, int]) -> None:
+    """The kubelet writes a node's address as it is, also one of IPv6."""
+    assert address_of(url) == address
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ FILTERS: Mapping[str, tuple[str, ...]] = {
 """Query parameters that sign a URL, by the scheme of `PeerSource.base`: without them each signature is another task."""
 SIGNED_SECONDS = 6 * 3600
 """How long a signed URL is good: dfdaemon asks with it for every piece."""
+DEFAULT_PORT = 4001
+"""Of dfdaemon's proxy."""
 _CONNECT_SECONDS = 10.0
 _FINISHED = "X-Dragonfly-Task-Download-Finished"
 _TASK = "X-Dragonfly-Task-Id"
@@ -115,9 +117,8 @@ class Answer:
     """One request and its answer (see `Delivery`)."""
 
     def __init__(self, proxy: str, url: str, headers: Mapping[str, str], span: tuple[int, int], subject: str) -> None:
-        parts = urlsplit(proxy)
         self._proxy = proxy
-        self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_CONNECT_SECONDS)
+        self._connection = HTTPConnection(*address_of(proxy), timeout=_CONNECT_SECONDS)
         self._url = url
         self._headers = headers
         self._span = span
@@ -183,6 +184,13 @@ class Answer:
             return from_origin({"status_code": answer.status}, self._subject)
         final = answer.status < 500  # noqa: PLR2004 -- HTTP
         return Trouble(Word.FAILED, f"the proxy answered {answer.status} ({kind})", final=final)
+
+
+def address_of(proxy: str) -> tuple[str, int]:
+    """Host and port of the proxy's URL; a node's IPv6 address comes without brackets (`http://$(HOST_IP):4001`)."""
+    netloc = urlsplit(proxy).netloc
+    host, _, port = netloc.rpartition(":")
+    return (host.strip("[]"), int(port)) if host and port.isdigit() else (netloc.strip("[]"), DEFAULT_PORT)
 
 
 def _size(answer: HTTPResponse) -> int | None:
