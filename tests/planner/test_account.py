@@ -104,6 +104,7 @@ def test_whatever_a_pod_says() -> None:
         ('{"parents":{"a b":1}}', {}),
         ('{"fingerprint":"sha256:\\u0000"}', {}),
         ('{"direct":0,"retries":0}', {"direct": 0, "retries": 0}),
+        ('{"fallback":"Stalled: \\u001b]0;x\\u0007\\n\\u009b1m"}', {"fallback": "Stalled:  ]0;x   1m"}),
         ("no JSON", {}),
     ],
 )

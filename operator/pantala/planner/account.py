@@ -28,6 +28,8 @@ LARGEST = 2**63 - 1
 _LONGEST_SECONDS = 3600.0 * 99_999
 _PARENTS = 4
 _FALLBACK_LIMIT = 250
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What a terminal would obey: `pantala status` shows the sentence."""
 _FINGERPRINT = re.compile(r"[!-~]{1,80}")
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,80}")
 
@@ -83,7 +85,9 @@ def _read(text: str) -> Account:
         "direct": _count(told.get("direct")),
         "parents": _parents(told.get("parents")),
         "retries": _count(told.get("retries")),
-        "fallback": bounded(fallback, _FALLBACK_LIMIT) if isinstance(fallback, str) and fallback else None,
+        "fallback": bounded(_CONTROL.sub(" ", fallback), _FALLBACK_LIMIT)
+        if isinstance(fallback, str) and fallback
+        else None,
         "fingerprint": fingerprint if isinstance(fingerprint, str) and _FINGERPRINT.fullmatch(fingerprint) else None,
     }
     figures = {key: value for key, value in found.items() if value is not None}
