@@ -7,6 +7,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from pantala.fetcher.verify import folder_digest
 from tests.fetcher.standin_http import Answer, Request, StandinServer, ranged
 from tests.fetcher.tools import MIB, fetch, tree
 
@@ -45,3 +46,20 @@ def test_what_was_right_is_counted_once(web: tuple[str, Path], to: Path) -> None
     assert result.message["fallback"].startswith("DaemonFailed: the peers gave wrong bytes")
     assert result.message["direct"] == result.bytes["origin"] == SIZE
     assert (result.bytes["proxy"], result.bytes["cache"]) == (3 * SIZE, 0)
+
+
+def test_wrong_bytes_of_an_earlier_process(web: tuple[str, Path], to: Path) -> None:
+    """A fetcher that was killed before it could verify has left wrong files: they are not believed for ever."""
+    url, root = web
+    contents = {name: os.urandom(SIZE) for name in ("a", "b")}
+    for name, content in contents.items():
+        (root / name).write_bytes(content)
+    (root / "index.json").write_text(json.dumps({"files": [{"path": name, "size": SIZE} for name in contents]}))
+    digest = folder_digest((name, hashlib.sha256(content).hexdigest()) for name, content in contents.items())
+    with StandinProxy({f"/files/{name}": os.urandom(SIZE) for name in contents}) as proxy:
+        arguments = (f"{url}/index.json", "--digest", digest, "--proxy", proxy.url)
+        assert fetch(to, *arguments, kill_at="pantala.fetcher.verify:model_digest:1").code < 0
+        assert fetch(to, *arguments).message["reason"] == "DigestMismatch"
+        result = fetch(to, *arguments)
+    assert result.code == 0, result.log
+    assert tree(to) == contents

@@ -234,6 +234,8 @@ async def _verified(
         verify.check(run.options.uri, digest, actual)
     except FetchError as error:
         await transfer.refuse(jobs, error)
+        if run.options.route is not None:
+            run.place.forget_journal()  # what an earlier process had from peers may be wrong too, and nobody knows which
         raise
     return fetched, actual
 
