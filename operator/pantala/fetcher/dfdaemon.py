@@ -6,7 +6,7 @@ Written against dragonfly-client 1.5.10 (grpc/dfdaemon_download.rs, resource/tas
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from dragonfly_api import common_pb2, dfdaemon_pb2, dfdaemon_pb2_grpc
 from pantala.distribution.identity import APPLICATION, PIECE_LENGTH
 from pantala.fetcher.listing import RemoteFile
 from pantala.fetcher.source import PeerSource
+from pantala.fetcher.turns import turn
 from pantala.fetcher.way import Piece, Trouble, Undelivered, Word, from_origin, opendal_text, short
 
 CONTROL_TIMEOUT = 10.0
@@ -114,6 +115,10 @@ class Daemon:
         """Ask for a file (see `Way`)."""
         message = request(self.source, file, only_peers=self.only_peers, span=span, link=link)
         return Download(self.socket, message, self.subject(file.key))
+
+    def turn(self, file: RemoteFile) -> AbstractAsyncContextManager[None]:
+        """Wait for other fetchers of the node (see `turns`)."""
+        return turn(self.socket.parent, self.source.task_id(file.key, file.etag))
 
     def forget(self, file: RemoteFile) -> None:
         """Make dfdaemon and the scheduler forget a task, so that nobody gets its bytes any more."""

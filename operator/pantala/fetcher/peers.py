@@ -93,17 +93,24 @@ class Peers:
             raise
 
     async def _bring(self, job: Job) -> None:
-        landing, subject = self._landing, self._landing.store.subject(job.file.key)
         job.disown = partial(self._disown, job)
-        landing.group.create_task(landing.begin(job))  # which may hash for long
-        parts = Parts(job)
-        if self._links and self._links.possible and not job.done:
-            parts.linking = True
-            try:
-                self._links.prepare(job)
-            except OSError as error:
-                raise from_os(error, str(job.target)) from None
-        number = 0
+        self._landing.group.create_task(self._landing.begin(job))  # which may hash for long
+        async with self._way.turn(job.file):
+            parts = Parts(job)
+            if self._links and self._links.possible and not job.done:
+                parts.linking = True
+                try:
+                    self._links.prepare(job)
+                except OSError as error:
+                    raise from_os(error, str(job.target)) from None
+            await self._ask(parts)
+            if parts.linking and parts.missing() is not None and not self._landing.stop.is_set():
+                await self._own(parts)  # for the origin to complete
+
+    async def _ask(self, parts: Parts) -> None:
+        """Ask for what is missing until it is there, or the peers are given up."""
+        job, landing, number = parts.job, self._landing, 0
+        subject = landing.store.subject(job.file.key)
         while (span := parts.missing()) is not None and not (self._gave_up or landing.stop.is_set()):
             before = len(parts.pieces)
             trouble = await self._attempt(parts, span)
@@ -126,8 +133,6 @@ class Peers:
             number += 1
             landing.retry.again(subject, str(trouble), delay)
             await asyncio.sleep(delay)
-        if parts.linking and parts.missing() is not None and not landing.stop.is_set():
-            await self._own(parts)  # for the origin to complete
 
     async def _own(self, parts: Parts) -> None:
         """Go on with a file of our own in place of a link."""

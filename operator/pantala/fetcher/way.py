@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -119,6 +120,10 @@ class Way(Protocol):
         Raises:
             Undelivered: it cannot be asked for.
         """
+        ...
+
+    def turn(self, file: RemoteFile) -> AbstractAsyncContextManager[None]:
+        """Wait until no other fetcher of the node asks for this file, where that can be known."""
         ...
 
     def forget(self, file: RemoteFile) -> None:
