@@ -123,6 +123,8 @@ class Answer:
     def __init__(self, proxy: str, url: str, headers: Mapping[str, str], span: tuple[int, int], subject: str) -> None:
         self._proxy = proxy
         self._connection = HTTPConnection(*address_of(proxy), timeout=_CONNECT_SECONDS)
+        self._socket: socket.socket | None = None
+        self._cancelled = False
         self._url = url
         self._headers = headers
         self._span = span
@@ -153,9 +155,10 @@ class Answer:
 
     def cancel(self) -> None:
         """End it from another thread."""
-        if self._connection.sock is not None:
+        self._cancelled = True
+        if self._socket is not None:
             with suppress(OSError):
-                self._connection.sock.shutdown(socket.SHUT_RDWR)
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -163,8 +166,13 @@ class Answer:
 
     def _request(self) -> HTTPResponse:
         self._connection.connect()
-        assert self._connection.sock is not None
-        self._connection.sock.settimeout(None)  # who waits too long is cancelled
+        # Kept, because the connection lets go of it where the answer says `Connection: close`: dfdaemon repeats the store's
+        # headers (dragonfly-client 1.5.10, proxy/mod.rs, make_response_headers).
+        self._socket = self._connection.sock
+        assert self._socket is not None
+        self._socket.settimeout(None)  # who waits too long is cancelled
+        if self._cancelled:
+            raise ConnectionAbortedError
         self._connection.request("GET", self._url, headers=dict(self._headers))
         return self._connection.getresponse()
 
