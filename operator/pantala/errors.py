@@ -28,6 +28,8 @@ class FetchFailure(StrEnum):
     """The URI, an argument or the shape of the model cannot work, however often it is tried."""
     UNAVAILABLE = "Unavailable"
     """The store did not answer, or kept failing, for as long as retries are made."""
+    PEERS_UNSUPPORTED = "PeersUnsupported"
+    """Only peers may be asked, and they cannot be asked for this store, however often it is tried."""
     PEERS_UNAVAILABLE = "PeersUnavailable"
     """The peers did not deliver, and the origin may not be read."""
 
@@ -51,6 +53,7 @@ _EXIT_CODES = {
     FetchFailure.INVALID: 15,
     FetchFailure.UNAVAILABLE: 16,
     FetchFailure.PEERS_UNAVAILABLE: 17,
+    FetchFailure.PEERS_UNSUPPORTED: 18,
 }
 
 

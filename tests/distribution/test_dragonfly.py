@@ -50,3 +50,13 @@ def test_the_proxy_needs_no_volume() -> None:
         "--proxy-filter",
         "sig",
     )
+
+
+def test_a_volume_goes_round_the_peers() -> None:
+    """A claim beside other stores in one model: its pod gets neither socket nor arguments."""
+    claim = version(
+        {"name": "triton"},
+        distribution={"mode": "Dragonfly"},
+        versions=[{"name": "v1", "uri": "pvc://weights/resnet/1/"}],
+    )
+    assert registry.route(claim, Settings()) == FetchRoute()

@@ -45,7 +45,7 @@ def test_a_server_without_ranges_is_never_asked_by_dfdaemon(
     assert result.message["fallback"].startswith("Unsupported: ")
     assert tree(tmp_path / "a") == {"w": content}
     refused = fetch(tmp_path / "b", f"{base}/w", *peers, "--fallback", "fail", env={})
-    assert (refused.code, refused.message["reason"]) == (17, "PeersUnavailable")
+    assert (refused.code, refused.message["reason"]) == (18, "PeersUnsupported")
 
 
 def test_wrong_bytes_of_a_file_in_an_index(web: tuple[str, Path], dragonfly: Dragonfly, tmp_path: Path) -> None:

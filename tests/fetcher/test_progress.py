@@ -81,6 +81,7 @@ def test_the_exit_codes_are_a_contract() -> None:
         "Invalid": 15,
         "Unavailable": 16,
         "PeersUnavailable": 17,
+        "PeersUnsupported": 18,
     }
     assert FetchFailure.from_exit_code(13) is FetchFailure.DIGEST_MISMATCH
     assert FetchFailure.from_exit_code(137) is None

@@ -132,17 +132,17 @@ def source(
         ),
         (
             "hf://Org/Repo@refs%2Fpr%2F1/sub/w",
-            None,
+            "http://mirror.test",
             {"HF_TOKEN": "hunter2"},
             {
                 "base": "hf://Org/Repo/",
                 "hugging_face": {
                     "token": "hunter2",
                     "revision": "refs%2Fpr%2F1",
-                    "base_url": "https://huggingface.co",
+                    "base_url": "http://mirror.test",
                 },
                 "secret": "hunter2",
-                "endpoint": "https://huggingface.co",
+                "endpoint": "http://mirror.test",
             },
         ),
         (
@@ -167,15 +167,15 @@ def source(
             },
         ),
         (
-            "https://web.test:8443/a%20b/w",
+            "http://web.test:8443/a%20b/w",
             None,
             {"HTTP_BEARER_TOKEN": "hunter2", "HTTP_USERNAME": "me"},
             {
-                "base": "https://web.test:8443/",
+                "base": "http://web.test:8443/",
                 "headers": {"Authorization": "Bearer hunter2"},
                 "if_match": True,
                 "secret": "Bearer hunter2",
-                "endpoint": "https://web.test:8443",
+                "endpoint": "http://web.test:8443",
             },
         ),
         (
@@ -205,7 +205,7 @@ def test_every_user_of_a_site_has_a_task_of_their_own() -> None:
     """Neither the same password nor none makes two users one, or one of them the public."""
     users = [{}, {"HTTP_USERNAME": "a"}, {"HTTP_USERNAME": "b"}]
     users += [user | {"HTTP_PASSWORD": "hunter2"} for user in users[1:]]
-    found = [source("https://web.test/w", None, keys) for keys in users]
+    found = [source("http://web.test/w", None, keys) for keys in users]
     assert len({one.tag("etag") for one in found if isinstance(one, PeerSource)}) == len(users)
 
 
@@ -213,6 +213,15 @@ def test_every_user_of_a_site_has_a_task_of_their_own() -> None:
     ("uri", "endpoint", "keys", "environ", "why"),
     [
         ("s3://models/w", None, {}, {"AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}, "the pod's own identity cannot be"),
+        ("https://web.test/w", None, {"HTTP_BEARER_TOKEN": "t"}, {}, "checks no certificate of https://web.test"),
+        ("hf://Org/Repo", None, {"HF_TOKEN": "t"}, {}, "checks no certificate of https://huggingface.co"),
+        (
+            "modelscope://Org/Repo",
+            None,
+            {"MODELSCOPE_API_TOKEN": "t"},
+            {},
+            "checks no certificate of https://modelscope.cn",
+        ),
         (
             "gs://models/w",
             None,

@@ -18,9 +18,10 @@ from pathlib import Path
 from pantala.fetcher.turns import turn
 
 async def main():
-    async with turn(Path(sys.argv[1]), sys.argv[2]):
+    async with turn(Path(sys.argv[1]), sys.argv[2], 60) as mine:
         print("mine", flush=True)
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        while await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
+            mine.goes_on()
 
 asyncio.run(main())
 """
@@ -35,8 +36,8 @@ def _holder(folder: Path, name: str) -> "subprocess.Popen[str]":
     return process
 
 
-async def _has(folder: Path, name: str, longest: float = 1800.0) -> None:
-    async with turn(folder, name, longest):
+async def _has(folder: Path, name: str, patience: float = 60) -> None:
+    async with turn(folder, name, patience):
         pass
 
 
@@ -66,7 +67,7 @@ async def test_one_of_many_at_a_time(tmp_path: Path) -> None:
 
     async def visit() -> None:
         nonlocal inside
-        async with turn(tmp_path, NAME):
+        async with turn(tmp_path, NAME, 60):
             inside += 1
             assert inside == 1
             await asyncio.sleep(0)
@@ -75,11 +76,28 @@ async def test_one_of_many_at_a_time(tmp_path: Path) -> None:
     await asyncio.wait_for(asyncio.gather(*(visit() for _ in range(10))), 30)
 
 
-async def test_nobody_waits_for_ever(tmp_path: Path) -> None:
+async def test_nobody_waits_for_one_who_stands_still(tmp_path: Path) -> None:
     """A holder that is stopped, and not gone, is passed over after a while; a folder that is not there stops nobody."""
     holder = _holder(tmp_path, NAME)
     os.kill(holder.pid, signal.SIGSTOP)
-    await asyncio.wait_for(_has(tmp_path, NAME, longest=0.5), 5)
+    told: list[str] = []
+    async with turn(tmp_path, NAME, 0.5, lambda: told.append("waits")):
+        assert told == ["waits"]
     await asyncio.wait_for(_has(tmp_path / "absent", NAME), 5)
+    holder.kill()
+    holder.communicate(timeout=10)
+
+
+async def test_one_who_goes_on_is_waited_for(tmp_path: Path) -> None:
+    """Longer than the patience, as long as pieces come."""
+    holder = _holder(tmp_path, NAME)
+    assert holder.stdin is not None
+    waiting = asyncio.create_task(_has(tmp_path, NAME, patience=2))
+    for _ in range(4):
+        holder.stdin.write("piece\n")
+        holder.stdin.flush()
+        done, _ = await asyncio.wait({waiting}, timeout=1.1)
+        assert not done
+    await asyncio.wait_for(waiting, 10)
     holder.kill()
     holder.communicate(timeout=10)

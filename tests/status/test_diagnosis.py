@@ -181,6 +181,12 @@ PODS: dict[str, tuple[dict[str, Any], Reason, str, str]] = {
         "dfdaemon does not answer",
         "`pantala doctor`",
     ),
+    "peers cannot": (
+        failed(FetchFailure.PEERS_UNSUPPORTED, "a volume is read by its pod alone"),
+        Reason.PEERS_UNSUPPORTED,
+        "a volume is read by its pod alone",
+        "distribution.fallback: Origin",
+    ),
     "fetcher, between two tries": (
         initial(
             container(

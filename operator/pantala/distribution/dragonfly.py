@@ -26,6 +26,8 @@ class Dragonfly:
         no check that the folder exists, since that would keep the pod from starting on a node without dfdaemon; the fetcher
         finds no socket there, and does as `fallback` says.
         """
+        if version.uri.startswith("pvc://"):
+            return FetchRoute()  # a volume is read by its pod alone
         block = version.distribution
         args: list[str] = []
         if block.fallback is not None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from dragonfly_api import common_pb2, dfdaemon_pb2, dfdaemon_pb2_grpc
 from pantala.distribution.identity import APPLICATION, PIECE_LENGTH
 from pantala.fetcher.listing import RemoteFile
 from pantala.fetcher.source import PeerSource
-from pantala.fetcher.turns import turn
+from pantala.fetcher.turns import Turn, turn
 from pantala.fetcher.way import Piece, Trouble, Undelivered, Word, from_origin, opendal_text, short
 
 CONTROL_TIMEOUT = 10.0
@@ -108,6 +109,8 @@ class Daemon:
     socket: Path
     subject: Callable[[str], str]
     """How messages name a key."""
+    waits: Callable[[str], None]
+    """Called with a file for which another fetcher of the node is waited for."""
     only_peers: bool = False
     """Whether the node's dfdaemon may not read the origin."""
 
@@ -116,9 +119,10 @@ class Daemon:
         message = request(self.source, file, only_peers=self.only_peers, span=span, link=link)
         return Download(self.socket, message, self.subject(file.key))
 
-    def turn(self, file: RemoteFile) -> AbstractAsyncContextManager[None]:
-        """Wait for other fetchers of the node (see `turns`)."""
-        return turn(self.socket.parent, self.source.task_id(file.key, file.etag))
+    def turn(self, file: RemoteFile, patience: float) -> AbstractAsyncContextManager[Turn]:
+        """Wait for other fetchers of the node (see `Way`)."""
+        waits = partial(self.waits, self.subject(file.key))
+        return turn(self.socket.parent, self.source.task_id(file.key, file.etag), patience, waits)
 
     def forget(self, file: RemoteFile) -> None:
         """Make dfdaemon and the scheduler forget a task, so that nobody gets its bytes any more."""
@@ -178,7 +182,10 @@ def _stub(channel: Any) -> Any:
 
 
 def _piece(piece: Any) -> Piece:
-    source = _SOURCES[piece.traffic_type]
+    source = _SOURCES.get(piece.traffic_type)
+    if source is None:  # a word of a later dfdaemon
+        sentence = "dfdaemon does not say in known words where a piece comes from"
+        raise Undelivered(Trouble(Word.FAILED, sentence, final=True))
     return Piece(
         piece.offset, piece.length, piece.content, source, host_of(piece.parent_id) if source == "peer" else ""
     )

@@ -5,6 +5,7 @@ from time import monotonic
 
 from pantala.distribution.identity import PIECE_LENGTH
 from pantala.fetcher.job import CHUNK, Job
+from pantala.fetcher.turns import Turn
 
 assert CHUNK % PIECE_LENGTH == 0  # a piece belongs to one chunk
 
@@ -14,6 +15,8 @@ class Parts:
     """What of a file has come in this process, in pieces."""
 
     job: Job
+    turn: Turn | None = None
+    """Tells other fetchers of the node that there is progress."""
     pieces: set[int] = field(default_factory=set)
     """Offsets."""
     moved: float = field(default_factory=monotonic)

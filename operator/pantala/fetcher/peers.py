@@ -95,8 +95,8 @@ class Peers:
     async def _bring(self, job: Job) -> None:
         job.disown = partial(self._disown, job)
         self._landing.group.create_task(self._landing.begin(job))  # which may hash for long
-        async with self._way.turn(job.file):
-            parts = Parts(job)
+        async with self._way.turn(job.file, self._terms.after) as turn:
+            parts = Parts(job, turn)
             if self._links and self._links.possible and not job.done:
                 parts.linking = True
                 try:
@@ -239,6 +239,8 @@ class Peers:
     def _note(self, parts: Parts, piece: Piece) -> None:
         landing, job = self._landing, parts.job
         parts.moved = monotonic()
+        if parts.turn:
+            parts.turn.goes_on()
         if piece.offset not in parts.counted:
             parts.counted.add(piece.offset)
             landing.tell(self._count, piece.source, parts.length(piece.offset), piece.parent)

@@ -95,7 +95,7 @@ class Proxied:
             headers["Range"] = f"bytes={span[0]}-{sum(span) - 1}"
         return Answer(self.proxy.url, url, headers, span or (0, file.size), self.store.subject(file.key))
 
-    def turn(self, file: RemoteFile) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - nobody is waited for
+    def turn(self, file: RemoteFile, patience: float) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - nobody is waited for
         """Nobody waits: pods have nothing in common here, and the proxy does not tell who gave the bytes anyway."""
         return nullcontext()
 

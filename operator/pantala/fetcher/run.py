@@ -187,7 +187,14 @@ async def _bring(run: _Run, listing: Listing) -> Summary:
     place.refuse_foreign({path.split("/", 1)[0] for path in [*arrangement.places.values(), *arrangement.folders]})
     place.make()
     place.forget_strangers(set(targets.values()))
-    transfer = Transfer(run.store, run.retry, progress.add_bytes, lambda: progress.add_files(1), options.route)
+    transfer = Transfer(
+        run.store,
+        run.retry,
+        progress.add_bytes,
+        lambda: progress.add_files(1),
+        options.route,
+        lambda subject: progress.log("waiting: another fetcher of this node brings the file", file=subject),
+    )
 
     def prepare(before: list[Job]) -> list[Job]:
         jobs = transfer.prepare(files, targets, place.journal, hashed=options.digest is not None)

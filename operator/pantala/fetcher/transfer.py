@@ -51,6 +51,7 @@ class Transfer:
         on_bytes: Callable[[str, int], None],
         on_file: Callable[[], None],
         route: Route | None = None,
+        on_wait: Callable[[str], None] = lambda _subject: None,
     ) -> None:
         """Prepare.
 
@@ -60,12 +61,14 @@ class Transfer:
             on_bytes: called with a source of `progress.SOURCES`, or `direct`, and the number of bytes that came from it.
             on_file: called for each complete file.
             route: how the peers are asked; None reads the store alone.
+            on_wait: called with a file that another fetcher of the node is bringing.
         """
         self._store = store
         self._retry = retry
         self._on_bytes = on_bytes
         self._on_file = on_file
         self._route = route
+        self._on_wait = on_wait
         self._distrusted: set[str] = set()
         self._journal: resume.Journal | None = None
         self.parents: Counter[str] = Counter()
@@ -173,7 +176,7 @@ class Transfer:
         assert isinstance(source, PeerSource)
         if isinstance(route.target, Proxy):
             return Proxied(self._store, source, route.target)
-        return Daemon(source, route.target, self._store.subject, only_peers=not route.terms.to_origin)
+        return Daemon(source, route.target, self._store.subject, self._on_wait, only_peers=not route.terms.to_origin)
 
     async def _shared(self, jobs: list[Job]) -> list[Job]:
         """The files that the peers are asked for, and why others are not.
@@ -196,8 +199,7 @@ class Transfer:
         if reason:
             self.trouble = Trouble(Word.UNSUPPORTED, reason)
         if reason and not self._route.terms.to_origin:
-            message = f"{reason}; allow the origin (fallback: Origin) or use mode Direct"
-            raise FetchError(FetchFailure.PEERS_UNAVAILABLE, message)
+            raise FetchError(FetchFailure.PEERS_UNSUPPORTED, reason)
         return shared
 
     async def _unsupported(self, jobs: list[Job]) -> str:

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from pantala.fetcher.errors import FetchError, classify
 from pantala.fetcher.listing import RemoteFile
+from pantala.fetcher.turns import Turn
 
 _WORDS = re.compile(r"[^\x20-\x7e]|https?://\S+|s3://\S+")
 _OPENDAL = re.compile(r"\w+ \((?:permanent|temporary|persistent)\) at .*", re.DOTALL)
@@ -122,8 +123,13 @@ class Way(Protocol):
         """
         ...
 
-    def turn(self, file: RemoteFile) -> AbstractAsyncContextManager[None]:
-        """Wait until no other fetcher of the node asks for this file, where that can be known."""
+    def turn(self, file: RemoteFile, patience: float) -> AbstractAsyncContextManager[Turn | None]:
+        """Wait until no other fetcher of the node asks for this file, where that can be known.
+
+        Args:
+            file: what was listed.
+            patience: seconds without progress of the other one.
+        """
         ...
 
     def forget(self, file: RemoteFile) -> None:

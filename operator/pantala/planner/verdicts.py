@@ -110,6 +110,7 @@ _FETCH_REASONS = frozenset(
         Reason.WEIGHTS_INVALID,
         Reason.STORE_UNAVAILABLE,
         Reason.PEERS_UNAVAILABLE,
+        Reason.PEERS_UNSUPPORTED,
         Reason.FETCH_FAILED,
         Reason.SECRET_MISSING,
     }

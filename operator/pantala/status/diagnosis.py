@@ -28,6 +28,10 @@ _FETCH = {
         Reason.STORE_UNAVAILABLE,
         "It is tried again; check `storage.endpoint` and the network.",
     ),
+    FetchFailure.PEERS_UNSUPPORTED: (
+        Reason.PEERS_UNSUPPORTED,
+        "Set `distribution.fallback: Origin`, or `distribution.mode: Direct` (docs/storage.md).",
+    ),
     FetchFailure.PEERS_UNAVAILABLE: (
         Reason.PEERS_UNAVAILABLE,
         "It is tried again; `pantala doctor` finds what is wrong with Dragonfly, and `distribution.fallback: Origin` does without.",

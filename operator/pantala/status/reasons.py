@@ -81,6 +81,8 @@ class Reason(StrEnum):
     """The store does not answer."""
     PEERS_UNAVAILABLE = "PeersUnavailable"
     """Peers do not deliver, and the store may not be read in their place."""
+    PEERS_UNSUPPORTED = "PeersUnsupported"
+    """Peers cannot be asked for this store, and the store may not be read in their place."""
     WEIGHTS_DIFFER = "WeightsDiffer"
     """Replicas of one version have different weights."""
     FETCH_FAILED = "FetchFailed"
@@ -118,6 +120,7 @@ TERMINAL = frozenset(
         Reason.DISK_FULL,
         Reason.DIGEST_MISMATCH,
         Reason.WEIGHTS_INVALID,
+        Reason.PEERS_UNSUPPORTED,
         Reason.MODEL_LOAD_FAILED,
         Reason.OUT_OF_MEMORY,
         Reason.RESTART_LOOP,

@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from pantala.fetcher.source import PeerSource
-from pantala.fetcher.stores.base import Access, Store, operator
+from pantala.fetcher.stores.base import Access, Store, operator, where_verified
 from pantala.storage.base import RepoLocation
 from pantala.storage.huggingface import HUGGING_FACE
 
@@ -21,4 +21,4 @@ def open_repo(location: RepoLocation, access: Access) -> Store:
     fields = {"revision": revision, "base_url": endpoint} | ({"token": token} if token else {})
     peer = PeerSource(f"hf://{location.repo}/", hugging_face=fields, secret=token, endpoint=endpoint)
     shown = f"hf://{location.repo}@{revision}"
-    return Store(operator("hf", options), location.path, shown, lists=True, peer_source=peer)
+    return Store(operator("hf", options), location.path, shown, lists=True, peer_source=where_verified(peer))

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 from pantala.errors import FetchFailure
 from pantala.fetcher.errors import FetchError, Transient
 from pantala.fetcher.source import PeerSource
-from pantala.fetcher.stores.base import CONTROL_TIMEOUT, Access, Entry, Store, operator
+from pantala.fetcher.stores.base import CONTROL_TIMEOUT, Access, Entry, Store, operator, where_verified
 from pantala.storage.base import RepoLocation
 from pantala.storage.modelscope import MODEL_SCOPE
 
@@ -37,12 +37,13 @@ def open_repo(location: RepoLocation, access: Access) -> Store:
     query = urlencode({"Revision": location.revision, "Recursive": "true"})
     shown = f"modelscope://{location.repo}@{revision}"
     files = f"{endpoint}/api/v1/models/{location.repo}/repo/files?{query}"
+    peer = PeerSource(f"modelscope://{location.repo}/", model_scope=fields, secret=token, endpoint=endpoint)
     return Store(
         operator("http", options),
         location.path,
         shown,
         lists=True,
-        peer_source=PeerSource(f"modelscope://{location.repo}/", model_scope=fields, secret=token, endpoint=endpoint),
+        peer_source=where_verified(peer),
         catalog=partial(asyncio.to_thread, _list, files, token, shown),
     )
 

@@ -3,7 +3,7 @@
 import base64
 
 from pantala.fetcher.source import PeerSource
-from pantala.fetcher.stores.base import Access, Store, operator
+from pantala.fetcher.stores.base import Access, Store, operator, where_verified
 from pantala.storage.base import HttpLocation
 from pantala.storage.https import FIELDS
 
@@ -30,6 +30,6 @@ def open_site(location: HttpLocation, access: Access) -> Store:
         location.path,
         location.origin,
         lists=False,
-        peer_source=peer,
+        peer_source=where_verified(peer),
         index=location.index,
     )
