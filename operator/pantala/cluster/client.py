@@ -24,6 +24,9 @@ from pantala.cluster.resources import Resource
 from pantala.errors import ApiError, Unavailable
 from pantala.manifest.types import Manifest
 
+_READ_RETRIES = 5
+_TOO_MANY = 429
+"""HTTP status of an API server that is busy, or that has just been given a new kind of object."""
 _TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 _JSON_PATCH = "application/json-patch+json"
@@ -99,6 +102,19 @@ class Client:
         return await self._send("GET", path, None, None, await self._headers(_JSON, accept))
 
     async def _send(
+        self, method: str, path: str, params: Mapping[str, str] | None, data: bytes | None, headers: dict[str, str]
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """One request; a read that the API server wants to have later is repeated then, as client-go does."""
+        for _ in range(_READ_RETRIES if method == "GET" else 0):
+            try:
+                return await self._once(method, path, params, data, headers)
+            except ApiError as error:
+                if error.status != _TOO_MANY or error.retry_after is None:
+                    raise
+                await asyncio.sleep(error.retry_after)
+        return await self._once(method, path, params, data, headers)
+
+    async def _once(
         self, method: str, path: str, params: Mapping[str, str] | None, data: bytes | None, headers: dict[str, str]
     ) -> tuple[bytes, Mapping[str, str]]:
         try:

@@ -65,10 +65,12 @@ class NodePeers:
         """A seed for a while; yields its host's name."""
         host = f"{SEED}-0"
         self._scale_seed(1)
-        wait_for(lambda: host in self._ready(), "a seed", READY_SECONDS, every=0.3)
-        yield host
-        self._scale_seed(0)
-        wait_for(lambda: host not in {_hostname(pod) for pod in self._pods()}, "no seed", 60, every=0.3)
+        try:
+            wait_for(lambda: host in self._ready(), "a seed", READY_SECONDS, every=0.3)
+            yield host
+        finally:
+            self._scale_seed(0)
+            wait_for(lambda: host not in {_hostname(pod) for pod in self._pods()}, "no seed", 60, every=0.3)
 
     def _scale_seed(self, replicas: int) -> None:
         self.cluster.kubectl("-n", NAMESPACE, "scale", "statefulset", SEED, f"--replicas={replicas}")
