@@ -79,8 +79,6 @@ class Proxied:
         """Ask for a file (see `Way`)."""
         url, signed = await self._url(file)
         headers = {
-            **signed,
-            "X-Dragonfly-Tag": self.source.tag(file.etag),
             "X-Dragonfly-Application": APPLICATION,
             "X-Dragonfly-Use-P2P": "true",
             "X-Dragonfly-Piece-Length": f"{PIECE_LENGTH // 1024**2}mib",
@@ -88,9 +86,10 @@ class Proxied:
         }
         if filters := [*FILTERS.get(urlsplit(self.source.base).scheme, ()), *self.proxy.filters]:
             headers["X-Dragonfly-Filtered-Query-Params"] = ",".join(filters)
+        # Nothing of the user's comes after what says which bytes are meant.
+        headers |= {**self.proxy.headers, **signed, "X-Dragonfly-Tag": self.source.tag(file.etag)}
         if file.if_match:
             headers["If-Match"] = file.if_match
-        headers |= self.proxy.headers
         if span is not None:
             headers["Range"] = f"bytes={span[0]}-{sum(span) - 1}"
         return Answer(self.proxy.url, url, headers, span or (0, file.size), self.store.subject(file.key))
