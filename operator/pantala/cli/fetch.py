@@ -17,10 +17,10 @@ from pantala.fetcher.errors import FetchError, from_os
 from pantala.fetcher.layout import Layout
 from pantala.fetcher.links import Links
 from pantala.fetcher.nodecache import MAX_AGE, Policy
+from pantala.fetcher.options import Options, Summary
 from pantala.fetcher.peers import Terms
 from pantala.fetcher.progress import Progress
 from pantala.fetcher.proxied import Proxy
-from pantala.fetcher.run import Options, Summary
 from pantala.fetcher.run import fetch as run_fetch
 from pantala.fetcher.transfer import Route
 

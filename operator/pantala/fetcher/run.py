@@ -3,50 +3,28 @@
 import asyncio
 import hashlib
 import json
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from pantala.errors import FetchFailure
 from pantala.fetcher import marker as markers
-from pantala.fetcher import nodecache, verify
-from pantala.fetcher.errors import FetchError, disk_full
+from pantala.fetcher import nodecache, room, verify
+from pantala.fetcher.errors import FetchError
 from pantala.fetcher.job import Fetched, Job
-from pantala.fetcher.layout import Arrangement, Layout, arrange
+from pantala.fetcher.layout import Arrangement, arrange
 from pantala.fetcher.listing import Listing, list_model
-from pantala.fetcher.place import STATE, Workplace
+from pantala.fetcher.options import Options, Summary
+from pantala.fetcher.place import Workplace
 from pantala.fetcher.progress import Progress
 from pantala.fetcher.retry import Retry
 from pantala.fetcher.secrets import Credentials
 from pantala.fetcher.stores import Store, open_store
-from pantala.fetcher.transfer import Route, Transfer, WrongPeers
+from pantala.fetcher.transfer import Transfer, WrongPeers
 from pantala.storage.uri import check_digest
 
 REPORT_SECONDS = 5.0
 """Between two progress lines."""
 _LOCK_POLL = 0.5
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line says."""
-
-    uri: str
-    to: Path
-    digest: str | None = None
-    endpoint: str | None = None
-    region: str | None = None
-    layout: Layout = Layout.PLAIN
-    model_name: str | None = None
-    overlay: Path | None = None
-    retry_seconds: float = 120.0
-    size_limit: int | None = None
-    """Bytes that the volume may hold though the disk below it has more: an emptyDir's sizeLimit evicts only later."""
-    cache: nodecache.Policy | None = None
-    """What may stay in the node's cache, if the target is a folder in one."""
-    route: Route | None = None
-    """How the peers are asked; None reads the store alone."""
 
 
 @dataclass(frozen=True)
@@ -58,26 +36,6 @@ class _Run:
     retry: Retry
     place: Workplace
     progress: Progress
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What the termination message of a success says."""
-
-    fingerprint: str
-    digest: str | None
-    """Of the bytes; known only if one was promised."""
-    files: int
-    config: str | None = None
-    """Where the `config.pbtxt` of a Triton model came from: `store` or `overlay`."""
-    parents: Mapping[str, int] = field(default_factory=dict)
-    """Bytes of peers by the host that gave them."""
-    retries: int = 0
-    """Requests that were tried again."""
-    fallback: str | None = None
-    """Why the store was read though the peers were to be asked: a word, a colon and a sentence."""
-    asked_peers: bool = False
-    """Whether they were to be asked."""
 
 
 async def fetch(options: Options, credentials: Credentials, environ: Mapping[str, str], progress: Progress) -> Summary:
@@ -96,7 +54,7 @@ async def fetch(options: Options, credentials: Credentials, environ: Mapping[str
         return await _fetch(options, credentials, environ, progress)
     await asyncio.to_thread(nodecache.use, options.to)
     summary = await _fetch(options, credentials, environ, progress)
-    await _make_room(options, 0, progress)
+    await room.make(options, 0, progress)
     await asyncio.to_thread(nodecache.touch, options.to)
     return summary
 
@@ -104,7 +62,7 @@ async def fetch(options: Options, credentials: Credentials, environ: Mapping[str
 async def _fetch(options: Options, credentials: Credentials, environ: Mapping[str, str], progress: Progress) -> Summary:
     store = _open(options, credentials, environ)
     retry = Retry(options.retry_seconds, progress.retried)
-    request = _request(options)
+    request = options.request()
     key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:16]
     place = Workplace(options.to, key)
     await _take_lock(place, progress)
@@ -130,17 +88,6 @@ def _open(options: Options, credentials: Credentials, environ: Mapping[str, str]
     return open_store(
         options.uri, endpoint=options.endpoint, region=options.region, credentials=credentials, environ=environ
     )
-
-
-def _request(options: Options) -> dict[str, str | None]:
-    overlay = options.overlay / "config.pbtxt" if options.overlay else None
-    return {
-        "uri": options.uri,
-        "endpoint": options.endpoint,
-        "layout": options.layout.value,
-        "name": options.model_name,
-        "overlay": markers.hash_file(overlay) if overlay and overlay.is_file() else None,
-    }
 
 
 async def _take_lock(place: Workplace, progress: Progress) -> None:
@@ -204,8 +151,8 @@ async def _bring(run: _Run, listing: Listing) -> Summary:
 
     jobs = await asyncio.to_thread(prepare, [])
     missing = transfer.missing(jobs)
-    await _make_room(options, missing, progress)
-    _check_space(options, missing, sum(file.size for file in files))
+    await room.make(options, missing, progress)
+    room.check(options, missing, sum(file.size for file in files))
     progress.expect(sum(file.size for file in files))
     progress.phase("downloading", files=len(files), bytes=progress.expected, on_disk=progress.expected - missing)
     while True:
@@ -269,7 +216,7 @@ def _place(
     changed, config = place.adjust(arrangement, options.model_name, options.overlay)
     sums = {done.path: done.sha256 for done in fetched if place.out in done.path.parents} | changed
     note = markers.Marker(
-        request=_request(options),
+        request=options.request(),
         fingerprint=listing.fingerprint,
         digest=digest,
         names=tuple(sorted(entry.name for entry in place.out.iterdir())),
@@ -279,31 +226,3 @@ def _place(
         config=config,
     )
     return place.place(note)
-
-
-async def _make_room(options: Options, need: int, progress: Progress) -> None:
-    """Remove from the node's cache what nobody uses; that it cannot is no reason to fail."""
-    if options.cache is None:
-        return
-    kept = await asyncio.to_thread(nodecache.collect, options.cache, options.to, need)
-    if kept.removed:
-        folders = ", ".join(kept.removed)
-        progress.log("removed unused weights from the node's cache", folders=folders, bytes=kept.freed)
-    for trouble in kept.broken:
-        progress.log("a folder of the node's cache could not be looked after", level="warning", folder=trouble)
-    if options.cache.max_bytes is not None and kept.bytes + need > options.cache.max_bytes:
-        figures = {"bytes": kept.bytes + need, "limit": options.cache.max_bytes}
-        progress.log(
-            "the node's cache is over its limit; all that is left is in use, or was a moment ago",
-            level="warning",
-            **figures,
-        )
-
-
-def _check_space(options: Options, missing: int, whole: int) -> None:
-    if options.size_limit is not None and whole > options.size_limit:
-        raise disk_full(str(options.to), whole, options.size_limit)
-    status = os.statvfs(options.to / STATE)
-    available = status.f_bavail * status.f_frsize
-    if missing > available:
-        raise disk_full(str(options.to), missing, available)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pantala.fetcher.errors import FetchError
+from pantala.fetcher.options import Summary
 from pantala.fetcher.progress import Progress
-from pantala.fetcher.run import Summary
 
 LIMIT = 1024
 """Bytes of a message."""
