@@ -37,7 +37,13 @@ _BY_SIGTERM = 128 + signal.SIGTERM
 @click.option("--digest", help="sha256:HEX that the weights must have (see `pantala digest`).")
 @click.option("--endpoint", help="Base URL of the service, where the URI does not name it.")
 @click.option("--region", help="Region that S3 requests are signed for.")
-@click.option("--layout", type=click.Choice([layout.value for layout in Layout]), default="plain", show_default=True)
+@click.option(
+    "--layout",
+    type=click.Choice([layout.value for layout in Layout]),
+    default="plain",
+    show_default=True,
+    help="Who is to read the files.",
+)
 @click.option("--model-name", help="Name of the model; needed for torchserve and triton.")
 @click.option("--overlay", type=click.Path(path_type=Path), help="Folder with a config.pbtxt for models without one.")
 @click.option("--credentials", type=click.Path(path_type=Path), help="Folder with files named like the variables.")
@@ -49,8 +55,20 @@ _BY_SIGTERM = 128 + signal.SIGTERM
 @click.option("--proxy", help="URL of dfdaemon's HTTP proxy, in place of --peers.")
 @click.option("--proxy-header", multiple=True, metavar="NAME=VALUE", help="Sent to the proxy. Repeatable.")
 @click.option("--proxy-filter", multiple=True, metavar="PARAM", help="Query parameter that signs a URL. Repeatable.")
-@click.option("--fallback", type=click.Choice(["origin", "fail"]), default="origin", show_default=True)
-@click.option("--fallback-after", type=float, default=60.0, show_default=True, help="Seconds without a piece.")
+@click.option(
+    "--fallback",
+    type=click.Choice(["origin", "fail"]),
+    default="origin",
+    show_default=True,
+    help="Who delivers what the peers do not: the store, or nobody.",
+)
+@click.option(
+    "--fallback-after",
+    type=float,
+    default=60.0,
+    show_default=True,
+    help="Seconds without a piece after which the peers are given up.",
+)
 @click.option("--cache-root", type=click.Path(path_type=Path), help="The node's cache that --to is a folder of.")
 @click.option(
     "--cache-max-bytes", type=int, help="Bytes that all of it may take. Default: a tenth of the disk stays free."
@@ -90,7 +108,8 @@ def fetch(
     these names.
 
     Exit codes: 0 done, 10 not found, 11 denied, 12 disk full, 13 digest mismatch, 14 changed while reading, 15 invalid,
-    16 unavailable, 17 the peers did not deliver, 143 stopped by SIGTERM.
+    16 unavailable, 17 the peers did not deliver, 18 the peers cannot be
+    asked for this store, 143 stopped by SIGTERM.
     """
     bound_arenas()
     cache = Policy(cache_root, cache_max_bytes, cache_max_age) if cache_root else None
