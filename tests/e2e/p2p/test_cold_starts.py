@@ -1,4 +1,4 @@
-"""From applied to ready on TorchServe, four ways: direct, cold, from another node, from the node itself.
+"""From applied to ready on TorchServe: direct, cold with and without a seed, from another node, from the node itself.
 
     pytest -m bench tests/e2e/p2p/test_cold_starts.py -s
 
@@ -23,8 +23,16 @@ pytestmark = [pytest.mark.bench, pytest.mark.e2e, pytest.mark.p2p, pytest.mark.t
 MB = 1_000_000
 LIMIT = float(os.environ.get("PANTALA_BENCH_ORIGIN_MB", "10")) * MB
 SIZES = [int(size) for size in os.environ.get("PANTALA_BENCH_MB", "500 2000").split()]
-CASES = (("direct", "Direct", 0), ("cold", "Dragonfly", 0), ("remote", "Dragonfly", 1), ("local", "Dragonfly", 1))
-"""What is measured, the mode, and the node."""
+CASES = (
+    ("direct", "Direct", 0),
+    ("cold", "Dragonfly", 0),
+    ("remote", "Dragonfly", 1),
+    ("local", "Dragonfly", 1),
+    ("seeded", "Dragonfly", 2),
+)
+"""What is measured, the mode, and the node. `seeded` is cold, of an archive that nobody has, with a seed peer."""
+READ = {"direct", "cold", "seeded"}
+"""Cases that read the store, once."""
 
 
 @pytest.fixture
@@ -36,7 +44,7 @@ def slow(peer_space: PeerSpace) -> Iterator[PeerSpace]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_four_ways_to_start(slow: PeerSpace, tmp_path: Path, size: int) -> None:
+def test_ways_to_start(slow: PeerSpace, tmp_path: Path, size: int) -> None:
     """Each start is of a new model, with the same archive; the archive is read once directly and once for all peers."""
     archive = models.torchserve_sum(tmp_path, "sum")
     with zipfile.ZipFile(archive, "a") as content, content.open("weights.bin", "w") as file:
@@ -44,14 +52,19 @@ def test_four_ways_to_start(slow: PeerSpace, tmp_path: Path, size: int) -> None:
             file.write(os.urandom(MB))
     key, whole = f"{size}.mar", archive.stat().st_size
     slow.s3.put(BUCKET, key, archive)
+    slow.s3.link(BUCKET, key, f"seeded-{key}")
     archive.unlink()
     base = 0.0
     print(f"\n{size} MB, store at {LIMIT / MB:g} MB/s:")
     for case, mode, node in CASES:
-        seconds, given = _start(slow, f"{case}-{size}", key, mode, node)
+        if case == "seeded":
+            with slow.peers.seed():
+                seconds, given = _start(slow, f"{case}-{size}", f"seeded-{key}", mode, node)
+        else:
+            seconds, given = _start(slow, f"{case}-{size}", key, mode, node)
         base = base or seconds
         print(f"{case:<8} {seconds:7.1f} s  {seconds / base:5.2f}  origin {given / whole:6.4f}")
-        assert (given > 0.99 * whole) == (case in {"direct", "cold"})
+        assert (given > 0.99 * whole) == (case in READ)
 
 
 def _start(space: PeerSpace, name: str, key: str, mode: str, node: int) -> tuple[float, int]:
