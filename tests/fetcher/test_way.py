@@ -12,9 +12,9 @@ from pantala.errors import FetchFailure
 from pantala.fetcher.dfdaemon import host_of
 from pantala.fetcher.job import CHUNK, Job
 from pantala.fetcher.listing import RemoteFile
+from pantala.fetcher.options import Summary
 from pantala.fetcher.parts import Parts
 from pantala.fetcher.proxied import address_of
-from pantala.fetcher.options import Summary
 from pantala.fetcher.termination import LIMIT, success
 from pantala.fetcher.way import Word, from_origin, short
 
