@@ -178,14 +178,13 @@ def test_cold_starts(installation: Installation) -> None:
         told: list[dict[str, Any]] = found["versions"][0]["replicas"]
         return told
 
-    installation.until(lambda: [it["exists"] for it in replicas()] == [False, True], "the next replica")
-    old, new = replicas()
+    # In which order is left open: Kubernetes' times have whole seconds, and simulated pods live for less.
+    installation.until(lambda: sorted(it["exists"] for it in replicas()) == [False, True], "the next replica")
+    old, new = sorted(replicas(), key=lambda it: it["exists"])
     assert old["pod"] in first
     assert old["totalSeconds"] is not None
-    assert (
-        yaml.safe_load(installation.pantala(*command, "-o", "yaml").out)["models"][0]["versions"][0]["replicas"][0]
-        == old
-    )
+    told = yaml.safe_load(installation.pantala(*command, "-o", "yaml").out)["models"][0]["versions"][0]["replicas"]
+    assert old in told
     out = installation.pantala(*command).out
     assert f"{old['pod']} on {old['node']}: gone, it was ready after " in out
     assert f"{new['pod']} on {new['node']}: ready after " in out
