@@ -47,15 +47,6 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def room() -> Iterator[Path]:
-    """A folder in memory, so that no disk decides."""
-    path = Path(f"/dev/shm/pantala-bench-{os.getpid()}")
-    path.mkdir()
-    yield path
-    shutil.rmtree(path)
-
-
-@pytest.fixture(scope="module")
 def origin(room: Path) -> Iterator[tuple[str, Path]]:
     """An S3 endpoint that is faster than its readers."""
     root, port = room / "store", free_port()

@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,15 +31,6 @@ pytestmark = [pytest.mark.bench, pytest.mark.p2p]
 ROUNDS = int(os.environ.get("PANTALA_BENCH_ROUNDS", "7"))
 SIZE = int(os.environ.get("PANTALA_BENCH_MIB", "1024")) << 20
 BUCKET = "bench-peers"
-
-
-@pytest.fixture(scope="module")
-def room() -> Iterator[Path]:
-    """A folder in memory, so that no disk decides."""
-    path = Path(f"/dev/shm/pantala-bench-{os.getpid()}")
-    path.mkdir()
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture(scope="module")
