@@ -108,17 +108,10 @@ def fetch(
     these names.
 
     Exit codes: 0 done, 10 not found, 11 denied, 12 disk full, 13 digest mismatch, 14 changed while reading, 15 invalid,
-    16 unavailable, 17 the peers did not deliver, 18 the peers cannot be
-    asked for this store, 143 stopped by SIGTERM.
+    16 unavailable, 17 the peers did not deliver, 18 the peers cannot be asked for this store, 143 stopped by SIGTERM.
     """
     bound_arenas()
-    cache = Policy(cache_root, cache_max_bytes, cache_max_age) if cache_root else None
     terms = Terms(fallback == "origin", fallback_after, retry_seconds)
-    route = None
-    if peers:
-        route = Route(peers.absolute(), terms, Links(to, host_path) if host_path else None)
-    elif proxy:
-        route = Route(Proxy(proxy, _headers(proxy_header), proxy_filter), terms)
     options = Options(
         uri=uri,
         to=to,
@@ -130,8 +123,8 @@ def fetch(
         overlay=overlay,
         retry_seconds=retry_seconds,
         size_limit=size_limit,
-        route=route,
-        cache=cache,
+        route=_route(peers, Links(to, host_path) if host_path else None, proxy, proxy_header, proxy_filter, terms),
+        cache=Policy(cache_root, cache_max_bytes, cache_max_age) if cache_root else None,
     )
     as_json = log_format == "json"
     progress = Progress(secrets.redact_unknown, as_json=as_json)
@@ -155,6 +148,19 @@ def fetch(
     text = termination.success(summary, progress.bytes, progress.direct, progress.seconds)
     termination.write(termination_log, text, progress)
     leave(0)
+
+
+def _route(
+    peers: Path | None,
+    links: Links | None,
+    proxy: str | None,
+    headers: tuple[str, ...],
+    filters: tuple[str, ...],
+    terms: Terms,
+) -> Route | None:
+    if peers:
+        return Route(peers.absolute(), terms, links)
+    return Route(Proxy(proxy, _headers(headers), filters), terms) if proxy else None
 
 
 def _headers(texts: tuple[str, ...]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict
 from pantala import naming
 from pantala.cli.coldstart import Entry, Replica, entry, replica
 from pantala.manifest.types import Manifest
-from pantala.planner import ledger
+from pantala.planner import ledger, phases
 
 State = Literal["Ready", "Starting", "Failed", "Outdated", "Unseen", "Deleting"]
 """Ready; Starting; Failed: needs a change by somebody; Outdated: the status is about an older spec; Unseen: no operator has
@@ -143,13 +143,9 @@ def _version(name: str, status: Mapping[str, Any], pods: list[Manifest], now: da
         "image": status.get("image"),
         "fetch": _fetch(fetch) if fetch is not None else None,
         "message": status.get("message"),
-        "pods": [replica(pod, now, told.get(pod["metadata"]["name"])) for pod in sorted(pods, key=_age)],
+        "pods": [replica(pod, now, told.get(pod["metadata"]["name"])) for pod in sorted(pods, key=phases.age)],
         "replicas": [entry(item, exists=item["pod"] in names) for item in told.values()],
     }
-
-
-def _age(pod: Manifest) -> tuple[str, str]:
-    return str(pod["metadata"].get("creationTimestamp", "")), pod["metadata"]["name"]
 
 
 def _fetch(status: Mapping[str, Any]) -> Fetch:

@@ -111,7 +111,8 @@ def collect(policy: Policy, own: Path, need: int = 0) -> Kept:
             continue
         present.remove(entry)
         removed.append(entry.name)
-        freed, size = freed + size - _size(present), _size(present)
+        left = _size(present)
+        freed, size = freed + size - left, left
     return Kept(size, tuple(removed), freed, tuple(broken))
 
 

@@ -72,11 +72,10 @@ async def turn(
 
 
 async def _wait(descriptor: int, offset: int, patience: float, waits: Callable[[], None]) -> None:
-    seen, since, told = None, monotonic(), False
+    seen, since = None, monotonic()
     while not _take(descriptor, offset):
-        if not told:
+        if seen is None:
             waits()
-            told = True
         beat = tuple(_locked(descriptor, offset + place) for place in _BEATS)
         if beat != seen:
             seen, since = beat, monotonic()

@@ -122,7 +122,7 @@ def update(before: Mapping[str, Any], pods: Iterable[Manifest], now: datetime, *
     present = frozenset(_mark(pod["metadata"]["name"]) for pod in pods)
     unlisted = present.intersection((before.get("fetch") or {}).get("unlisted", ()))
     started: list[Manifest] = []
-    for pod in sorted(pods, key=_pod_age):
+    for pod in sorted(pods, key=phases.age):
         old = known.get(pod["metadata"]["name"])
         if _mark(pod["metadata"]["name"]) in unlisted or (old is None and len(unlisted) + len(started) >= room):
             continue
@@ -228,7 +228,3 @@ def _mark(pod: str) -> str:
 
 def _age(item: Mapping[str, Any]) -> tuple[str, str]:
     return str(item.get("created", "")), str(item["pod"])
-
-
-def _pod_age(pod: Manifest) -> tuple[str, str]:
-    return str(pod["metadata"].get("creationTimestamp", "")), str(pod["metadata"]["name"])

@@ -32,6 +32,11 @@ class Start:
     """Of the fetcher and the server together."""
 
 
+def age(pod: Manifest) -> tuple[str, str]:
+    """Sorts pods, the oldest first; those of one second by their names."""
+    return str(pod["metadata"].get("creationTimestamp", "")), str(pod["metadata"]["name"])
+
+
 def start(pod: Manifest) -> Start:
     """What a pod says of its start."""
     status: Mapping[str, Any] = pod.get("status") or {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pantala.manifest.types import Manifest
-from pantala.planner import account
+from pantala.planner import account, phases
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ def weights(pods: Iterable[Manifest]) -> Weights:
         if "deletionTimestamp" not in pod["metadata"]
         and (pod.get("status") or {}).get("phase") not in {"Failed", "Succeeded"}
     ]
-    alive.sort(key=lambda pod: (str(pod["metadata"].get("creationTimestamp", "")), str(pod["metadata"]["name"])))
-    told = {pod["metadata"]["name"]: account.of(pod) for pod in alive}
+    told = {pod["metadata"]["name"]: account.of(pod) for pod in sorted(alive, key=phases.age)}
     return Weights({pod: found.figures for pod, found in told.items() if found is not None})
 
 
