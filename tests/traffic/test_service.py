@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pantala import naming
-from pantala.api.spec import NodePorts
+from pantala.api.traffic import NodePorts
 from pantala.traffic import service
 from tests.golden import assert_golden
 from tests.runtimes.build import OWNER, server

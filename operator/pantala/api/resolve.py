@@ -34,8 +34,26 @@ def find(model: InferenceModel, name: str) -> Version | None:
 
 
 def target(model: InferenceModel) -> str:
-    """The name of the version that is to get all traffic: `traffic.target`, or the only version."""
-    return model.spec.traffic.target if model.spec.traffic else model.spec.versions[0].name
+    """The version that clients without a mesh are to reach: `traffic.target`, that with the largest share, or the only one."""
+    return max(shares(model).items(), key=lambda item: item[1])[0]
+
+
+def shares(model: InferenceModel) -> dict[str, int]:
+    """The shares that the spec asks for, in percent by version, those without a share left out; they make 100."""
+    traffic = model.spec.traffic
+    if traffic is not None and traffic.split is not None:
+        return {share.version: share.weight for share in traffic.split if share.weight}
+    target = traffic.target if traffic is not None and traffic.target else model.spec.versions[0].name
+    return {target: 100}
+
+
+def asked(model: InferenceModel) -> frozenset[str]:
+    """The versions that something asks for: a share, a copy of requests, or a rule. All others are parked."""
+    traffic = model.spec.traffic
+    found = set(shares(model))
+    if traffic is not None:
+        found |= {mirror.version for mirror in traffic.mirrors or ()} | {rule.version for rule in traffic.rules or ()}
+    return frozenset(found)
 
 
 def resolve(model: InferenceModel, version_name: str) -> ResolvedVersion:

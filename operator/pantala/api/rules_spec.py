@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pantala.api import rules_storage
+from pantala.api import rules_storage, rules_traffic
 from pantala.api.rules import Node, Rule, search
 from pantala.api.rules_storage import CLIMBS, inheriting, off_claims
 
@@ -73,20 +73,6 @@ _ROOT = (
 )
 
 _SPEC = (
-    Rule(
-        "Spec",
-        "has(self.traffic) || self.versions.size() <= 1",
-        lambda it: "traffic" in it or len(it["versions"]) <= 1,
-        "traffic.target is required with more than one version: name the version that gets the traffic",
-        ".traffic",
-    ),
-    Rule(
-        "Spec",
-        "!has(self.traffic) || self.versions.exists(v, v.name == self.traffic.target)",
-        lambda it: "traffic" not in it or any(v["name"] == it["traffic"]["target"] for v in it["versions"]),
-        "traffic.target names no version: write the name of one of spec.versions",
-        ".traffic.target",
-    ),
     Rule(
         "Spec",
         f"self.versions.all(v, !{_effective('scaling', 'has(@.metrics)')} || {_effective('resources', _CPU)})",
@@ -218,5 +204,5 @@ _DISTRIBUTION = (
     ),
 )
 
-RULES = _ROOT + _SPEC + _VERSION + rules_storage.RULES + _CACHE + _DISTRIBUTION
+RULES = _ROOT + _SPEC + _VERSION + rules_storage.RULES + rules_traffic.RULES + _CACHE + _DISTRIBUTION
 """All rules on the resource but those on the pod."""

@@ -1,4 +1,4 @@
-"""The spec: versions, traffic, exposure, scaling, and all of it together."""
+"""The spec: versions, scaling, and all of it together."""
 
 from typing import Annotated, Literal
 
@@ -8,9 +8,7 @@ from pantala.api.base import Block, list_map
 from pantala.api.pod import Accelerator, Resources, Template, Update
 from pantala.api.runtime import Runtime
 from pantala.api.storage import Distribution, Storage
-
-VersionName = Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-"""The name of a version: a DNS label of at most 20 characters."""
+from pantala.api.traffic import Expose, Traffic, VersionName
 
 
 class Metric(Block):
@@ -60,32 +58,6 @@ class Version(Block):
     """Scaling of this version, in place of the shared one. Default: the shared block."""
 
 
-class Traffic(Block):
-    """Which version answers."""
-
-    target: VersionName = Field(examples=["v2"])
-    """Version that gets all traffic once it is ready; until then the version before it keeps answering. A version that is not the target is parked at zero replicas."""
-
-
-NodePortNumber = Annotated[int, Field(ge=30000, le=32767)]
-
-
-class NodePorts(Block):
-    """Ports of every node that lead to the model."""
-
-    http: NodePortNumber | None = Field(default=None, examples=[30080])
-    """Port for HTTP, 30000 to 32767. Default: a free one, that the status tells."""
-    grpc: NodePortNumber | None = Field(default=None, examples=[30081])
-    """Port for gRPC, 30000 to 32767. Default: a free one, where the server speaks gRPC."""
-
-
-class Expose(Block):
-    """How the model is reached from outside of the cluster."""
-
-    node_port: NodePorts | None = Field(default=None, examples=[{"http": 30080}])
-    """A Service of type NodePort; {} takes any free port. Default: none."""
-
-
 class Spec(Block):
     """What is served, and how."""
 
@@ -116,7 +88,7 @@ class Spec(Block):
     )
     """The sets of weights, each under a name; at most 16."""
     traffic: Traffic | None = None
-    """Which version answers; required with more than one version. Default: the only version."""
+    """Which version answers, and what is done to requests on the way; required with more than one version. Default: the only version."""
     expose: Expose | None = None
     """How the model is reached from outside of the cluster. Default: from inside only."""
     scaling: Scaling = Field(

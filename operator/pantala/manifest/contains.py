@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pantala.manifest import quantity
+from pantala.api import quantity
 
 # Lists that server-side apply merges by key; from the `listMapKeys` of Kubernetes' own OpenAPI. Every other list is
 # atomic and compared by equality.

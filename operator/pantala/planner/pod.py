@@ -9,11 +9,11 @@ from pantala import naming
 from pantala.accelerators import registry as accelerators
 from pantala.api.model import InferenceModel
 from pantala.api.pod import TemplatePodSpec
+from pantala.api.quantity import parse
 from pantala.api.resolve import ResolvedVersion
 from pantala.distribution import registry as distribution
 from pantala.manifest import layout
 from pantala.manifest.canonical import digest
-from pantala.manifest.quantity import parse
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import FetchRoute, Manifest, ServerParts
 from pantala.planner import volumes as caches

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from pantala.api import durations
 from pantala.api.model import InferenceModel
+from pantala.api.quantity import parse
 from pantala.api.resolve import ResolvedVersion
 from pantala.api.storage import HostPathCache
 from pantala.manifest import layout
 from pantala.manifest.canonical import digest
-from pantala.manifest.quantity import parse
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Manifest, ServerParts
 from pantala.storage.base import Invalid

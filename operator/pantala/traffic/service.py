@@ -5,7 +5,7 @@ kube-proxy knows no weights: each of these Services selects exactly one version.
 
 from collections.abc import Mapping
 
-from pantala.api.spec import NodePorts
+from pantala.api.traffic import NodePorts
 from pantala.manifest.types import Manifest, Port, ServerParts
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from pantala.manifest import quantity
+from pantala.api import quantity
 
 
 @pytest.mark.parametrize(
