@@ -31,7 +31,7 @@ tools-test: tools ## Build what only tests need: kubeconform, and API server 1.3
 	@$(BIN)/python -m tests.cluster build kubeconform kube-apiserver-1.31 > /dev/null
 
 tools-mesh: setup ## Build istiod, for the tests of mesh traffic (about 4 minutes, once)
-	@$(BIN)/python -m tests.cluster build istiod
+	@$(BIN)/python -m tests.cluster build istiod gateway-api
 
 tools-keda: setup ## Build KEDA, for the tests of its scalers (about 7 minutes, once)
 	@$(BIN)/python -m tests.cluster build keda-adapter keda-operator

@@ -38,11 +38,7 @@ class Tool:
     @property
     def version(self) -> str:
         """Version of the module in go.mod, with its `v`."""
-        text = (_GO / self.folder / "go.mod").read_text()
-        found = re.search(rf"^\s*(?:require )?{re.escape(self.module)} (v\S+)", text, re.MULTILINE)
-        if not found:
-            raise ClusterError(f"{self.folder}/go.mod does not require {self.module}")
-        return found.group(1)
+        return _required(self.folder, self.module)
 
     @property
     def key(self) -> str:
@@ -69,10 +65,57 @@ class Tool:
         command = (go, "build", *jobs, "-ldflags", _ldflags(self), "-o", str(folder / self.name), self.package)
         run_shown(title, command, cwd=_GO / self.folder, env=env, log=folder / "build.log")
         for asset in self.assets:
-            source = toolchain.module_folder(go, self.module, _GO / self.folder, env) / asset
-            shutil.copytree(source, folder / Path(asset).name, copy_function=shutil.copyfile)
-            for path in [folder / Path(asset).name, *(folder / Path(asset).name).rglob("*")]:
-                path.chmod(0o755 if path.is_dir() else 0o644)  # the module cache is read-only
+            _copy(toolchain.module_folder(go, self.module, _GO / self.folder, env) / asset, folder / Path(asset).name)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of a module that another program is built with: nothing is compiled, and they are of that program's release."""
+
+    name: str
+    folder: str
+    module: str
+    asset: str
+    """Folder of the module."""
+
+    @property
+    def version(self) -> str:
+        """Version of the module in go.mod, with its `v`."""
+        return _required(self.folder, self.module)
+
+    @property
+    def key(self) -> str:
+        """Name of the cache entry: name, version and a hash of what is copied."""
+        return f"{self.name}-{self.version}-{hashlib.sha256(self.asset.encode()).hexdigest()[:12]}"
+
+    @property
+    def path(self) -> Path:
+        """Where the folder is once it is copied."""
+        return cache.cache_root() / self.key / Path(self.asset).name
+
+    def make(self, folder: Path, title: str) -> None:
+        """Copy the files into a folder, downloading the module first.
+
+        Raises:
+            ClusterError: no Go that is new enough, or the module cannot be had.
+        """
+        go, env, where = str(toolchain.go()), build_environment(), _GO / self.folder
+        run_shown(title, (go, "mod", "download", self.module), cwd=where, env=env, log=folder / "build.log")
+        _copy(toolchain.module_folder(go, self.module, where, env) / self.asset, folder / Path(self.asset).name)
+
+
+def _required(folder: str, module: str) -> str:
+    text = (_GO / folder / "go.mod").read_text()
+    found = re.search(rf"^\s*(?:require )?{re.escape(module)} (v\S+)", text, re.MULTILINE)
+    if not found:
+        raise ClusterError(f"{folder}/go.mod does not require {module}")
+    return found.group(1)
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, copy_function=shutil.copyfile)
+    for path in [target, *target.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)  # the module cache is read-only
 
 
 def _keda(name: str) -> Tool:
@@ -86,7 +129,7 @@ def _kubernetes(name: str, folder: str = "kubernetes-1.36", alias: str = "") -> 
     return Tool(alias or name, folder, f"{_K8S}/cmd/{name}", _K8S)
 
 
-TOOLS: dict[str, Tool | Crate] = {
+TOOLS: dict[str, Tool | Crate | Files] = {
     tool.name: tool
     for tool in (
         Tool("etcd", "etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),
@@ -110,6 +153,7 @@ TOOLS: dict[str, Tool | Crate] = {
             ("manifests/charts/base/files",),  # crd-all.gen.yaml
             stamp="istio.io/istio/pkg/version.buildVersion=1.31.0",
         ),
+        Files("gateway-api", "istiod", "sigs.k8s.io/gateway-api", "config/crd/standard"),
         _keda("adapter"),
         _keda("operator"),
         Crate("dfdaemon", "dfdaemon", "dragonfly-client", ("dfdaemon", "dfget")),
@@ -127,7 +171,7 @@ TOOLS: dict[str, Tool | Crate] = {
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 NODE = ("kubelet", "kube-proxy")
 KWOK = ("kwok",)
-MESH = ("istiod",)
+MESH = ("istiod", "gateway-api")
 KEDA = ("keda-adapter", "keda-operator")
 P2P = ("dfdaemon", "versitygw", "fake-gcs-server")
 _ASSETS = ("etcd", "kube-apiserver", "kubectl")
@@ -181,7 +225,7 @@ def ensure(names: Iterable[str]) -> dict[str, Path]:
     return {name: prebuilt(name) or TOOLS[name].path for name in names}
 
 
-def _build(tool: Tool | Crate, title: str) -> None:
+def _build(tool: Tool | Crate | Files, title: str) -> None:
     def make(folder: Path) -> None:
         say(f"{title}: building, once per version")
         tool.make(folder, title)
