@@ -48,6 +48,16 @@ def node_port_name(model: str) -> str:
     return child_name(model, "nodeport")
 
 
+def load_balancer_name(model: str) -> str:
+    """Name of the model's Service of type LoadBalancer; `loadbalancer` is refused as a version's name."""
+    return child_name(model, "loadbalancer")
+
+
+def model_selector(model: str) -> dict[str, str]:
+    """Labels that select the pods of all versions of a model."""
+    return {LABEL_MODEL: model}
+
+
 def selector(version: str, model: str) -> dict[str, str]:
     """Labels that select the pods of one version; a Deployment's selector can never change, so it holds no more."""
     return {LABEL_MODEL: model, LABEL_VERSION: version}

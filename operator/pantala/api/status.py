@@ -123,12 +123,44 @@ class VersionStatus(Block):
     """Replicas that answer. Default: unknown."""
     image: Annotated[str, Field(max_length=512)] | None = None
     """Image of the model server. Default: unknown."""
+    idle_since: Time | None = None
+    """Since when nothing asks for the version any more while its replicas are kept for the way back. Default: it is asked for, or parked."""
     fetch: FetchStatus | None = None
     """What all replicas that got ready have fetched, taken together. Default: none did yet."""
     replicas: Annotated[tuple[ReplicaStatus, ...], Field(max_length=20), list_map("pod")] | None = None
     """The ledger: how the last 20 replicas started, and where their weights came from; fewer if they take much room. Default: none yet."""
     message: Annotated[str, Field(max_length=1024)] | None = None
     """What is in its way. Default: nothing."""
+
+
+class Measured(Block):
+    """What Prometheus says about the requests of a version in the last five minutes."""
+
+    requests: Count | None = None
+    """Requests, in all. Default: unknown."""
+    error_percent: Annotated[str, Field(max_length=8)] | None = None
+    """Answers 5xx, in percent of the requests, with one decimal. Default: unknown."""
+    p50: Duration | None = None
+    """Time within which half of the requests were answered. Default: unknown."""
+    p99: Duration | None = None
+    """Time within which 99 of 100 requests were answered. Default: unknown."""
+
+
+class TrafficStatus(Block):
+    """The share of one version in the requests, or in copies of them."""
+
+    version: Annotated[str, Field(max_length=20)]
+    """Name of the version."""
+    asked: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Share that the spec asks for, in percent. Default: none."""
+    configured: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Share that the live route gives, in percent: less than asked while the version is not ready. Default: none."""
+    observed: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Share in the requests that were counted in the last five minutes, in percent. Default: unknown, or there were none."""
+    mirror: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Percent of requests of which the live route gives it copies. Default: none."""
+    measured: Measured | None = None
+    """Errors and latencies of its requests; those of a version with `mirror` are of copies, which no user waits for. Default: unknown."""
 
 
 class AllocatedPorts(Block):
@@ -150,7 +182,17 @@ class Status(Block):
     version: Annotated[str, Field(max_length=20)] | None = None
     """Version that answers. Default: none yet."""
     url: Annotated[str, Field(max_length=512)] | None = None
-    """URL that answers inside of the cluster. Default: none yet."""
+    """URL that answers: at the gateway, or else inside of the cluster. Default: none yet."""
+    example: Annotated[str, Field(max_length=1024)] | None = None
+    """A command line that asks the model something. Default: none yet."""
+    hosts: Annotated[tuple[Annotated[str, Field(max_length=253)], ...], Field(max_length=8), atomic()] | None = None
+    """Hosts that the live route has at the gateway. Default: none."""
+    load_balancer: (
+        Annotated[tuple[Annotated[str, Field(max_length=253)], ...], Field(max_length=8), atomic()] | None
+    ) = None
+    """Addresses of the Service of type LoadBalancer. Default: none yet."""
+    traffic: Annotated[tuple[TrafficStatus, ...], Field(max_length=32), list_map("version")] | None = None
+    """Shares of the versions, as asked, as configured and as counted. Default: none, all requests go to `version`."""
     node_port: AllocatedPorts | None = None
     """Ports of every node that lead to the model. Default: none."""
     replicas: Annotated[str, Field(max_length=16)] | None = None

@@ -23,3 +23,16 @@ class Settings:
     """Folder of every node in which dfdaemon has its socket."""
     cache_host_paths: tuple[str, ...] = ("/var/lib/pantala", "/var/lib/dragonfly")
     """Folders of the nodes at or below which `storage.cache.hostPath` may be."""
+    mesh: str = "auto"
+    """Who routes: `istio`, `gateway-api`, `none`, or `auto`: Istio where it is installed, else the Gateway API where that is."""
+    gateway: tuple[str, str] | None = None
+    """Namespace and name of the gateway of models that name none."""
+    domain: str | None = None
+    """Domain of automatic hosts: NAME.NAMESPACE.DOMAIN. None: there are none."""
+    allowed_domains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Domains below which the hosts of models may be, by namespace; `*` stands for the namespaces that are not named.
+    A namespace without an entry, where there is no `*` either, may use any host."""
+    cluster_domain: str = "cluster.local"
+    """Domain of the cluster's own names."""
+    prometheus_url: str | None = None
+    """Where Prometheus answers. None: nothing is measured."""
