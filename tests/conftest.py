@@ -4,4 +4,5 @@ pytest_plugins = [
     "tests.golden",
     "tests.cluster.fixtures",
     "tests.cluster.addons.fixtures",
+    "tests.cluster.addons.mesh_fixtures",
 ]

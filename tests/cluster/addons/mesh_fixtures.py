@@ -1,0 +1,80 @@
+"""pytest fixtures of meshes (tier mesh): istiod, an Envoy as ingress gateway, and a Gateway of each API."""
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Access, ClusterSpec
+from tests.cluster.addons import gateway_api, istio, loopback
+from tests.cluster.addons.envoy import Envoy
+from tests.cluster.addons.istio import Istiod
+from tests.cluster.fixtures import running, unique
+
+GATEWAY = "ingress"
+"""Name of the Istio Gateway and of that of the Gateway API, both in the namespace istio-system, for every host."""
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """What serves mesh traffic in a cluster."""
+
+    cluster: Access
+    istiod: Istiod
+    envoy: Envoy
+    """The ingress: `envoy.url` is the Istio Gateway, `envoy.api_url` that of the Gateway API."""
+
+
+@contextmanager
+def meshed(cluster: Access, *, inject: Path | None = None, own: bool = False) -> Iterator[Mesh]:
+    """Install Istio and the Gateway API in a cluster and serve both with one Envoy; everything is removed at the end.
+
+    Args:
+        cluster: where.
+        inject: the folder of the sidecar injector's files; by default nothing is injected.
+        own: the cluster goes afterwards: nothing is removed from it, which takes 9 s.
+    """
+    with contextlib.ExitStack() as stack:
+        if not own:
+            stack.callback(_forget, cluster)
+        istio.install(cluster)
+        gateway_api.install(cluster)
+        istiod = stack.enter_context(Istiod(cluster, inject=inject))
+        envoy = stack.enter_context(Envoy(istiod.grpc))
+        istio.apply(cluster, [istio.gateway(GATEWAY, istio.NAMESPACE, envoy.port)])
+        gateway_api.gateway(cluster, envoy, istio.NAMESPACE, GATEWAY)
+        envoy.wait_for_port()
+        yield Mesh(cluster, istiod, envoy)
+
+
+def _forget(cluster: Access) -> None:
+    gateway_api.remove(cluster)
+    istio.remove(cluster)
+    cluster.kubectl("delete", "--ignore-not-found", f"namespace/{istio.NAMESPACE}")
+
+
+def _require() -> None:
+    if reason := loopback.missing():
+        pytest.skip(f"tier mesh: {reason}")
+
+
+@pytest.fixture(scope="session")
+def mesh_plane() -> Iterator[Mesh]:
+    """A mesh on a control plane of its own, without nodes, for the session; backends are `Echo`.
+
+    Tests use namespaces and hosts of their own, and leave the CRDs and the processes as they found them.
+    """
+    _require()
+    with running("mesh", ClusterSpec(unique("mesh"), audit="Metadata")) as plane, meshed(plane, own=True) as mesh:
+        yield mesh
+
+
+@pytest.fixture(scope="module")
+def mesh(cluster: Access) -> Iterator[Mesh]:
+    """A mesh on the cluster with a real node, for a module."""
+    _require()
+    with meshed(cluster) as made:
+        yield made
