@@ -7,7 +7,7 @@ without `enableAutoMtls: false` its clusters wait for secrets that nobody serves
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +24,8 @@ from tests.cluster.process import wait_for
 NAMESPACE = "istio-system"
 VALIDATOR = f"istio-validator-{NAMESPACE}"
 """The name that istiod looks for to write its certificate into (with the label istio.io/rev)."""
+Injection = Callable[[Address], Mapping[str, str]]
+"""From istiod's address to the files of its sidecar injector."""
 _GRPC, _HTTP, _MONITORING, _WEBHOOK = 15010, 8080, 15014, 15017
 _MESH = {
     "defaultProviders": {},
@@ -67,12 +69,12 @@ class Istiod:
     `start` keep address and ports. While it does not run, writes of Istio's resources are refused, as in real life.
     """
 
-    def __init__(self, cluster: Access, *, inject: Path | None = None, mesh: dict[str, Any] | None = None) -> None:
+    def __init__(self, cluster: Access, *, inject: Injection | None = None, mesh: dict[str, Any] | None = None) -> None:
         """Start it and wait until it answers and validates.
 
         Args:
             cluster: where Istio's CRDs are installed.
-            inject: a folder with the files `config` and `values` of its sidecar injector (`injection.write`).
+            inject: gives the files `config` and `values` of its sidecar injector (`injection.files`).
             mesh: what is changed of its mesh configuration (MeshConfig).
 
         Raises:
@@ -88,9 +90,10 @@ class Istiod:
         self._mesh, self._inject = Path(self._folder.name) / "mesh.yaml", inject is not None
         self.configure(**(mesh or {}))
         if inject:  # istiod has this path, relative to where it is started, as a constant
-            place = Path(self._folder.name) / "var/lib/istio"
+            place = Path(self._folder.name) / "var/lib/istio/inject"
             place.mkdir(parents=True)
-            (place / "inject").symlink_to(inject)
+            for name, text in inject(self.grpc).items():
+                (place / name).write_text(text)
         self._process: Service | None = None
         try:
             apply(cluster, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}])

@@ -4,12 +4,11 @@ import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from tests.cluster import Access, ClusterSpec
-from tests.cluster.addons import gateway_api, istio, loopback
+from tests.cluster.addons import gateway_api, injection, istio, loopback
 from tests.cluster.addons.envoy import Envoy
 from tests.cluster.addons.istio import Istiod
 from tests.cluster.fixtures import running, unique
@@ -29,12 +28,11 @@ class Mesh:
 
 
 @contextmanager
-def meshed(cluster: Access, *, inject: Path | None = None, own: bool = False) -> Iterator[Mesh]:
+def meshed(cluster: Access, *, own: bool = False) -> Iterator[Mesh]:
     """Install Istio and the Gateway API in a cluster and serve both with one Envoy; everything is removed at the end.
 
     Args:
         cluster: where.
-        inject: the folder of the sidecar injector's files; by default nothing is injected.
         own: the cluster goes afterwards: nothing is removed from it, which takes 9 s.
     """
     with contextlib.ExitStack() as stack:
@@ -42,7 +40,7 @@ def meshed(cluster: Access, *, inject: Path | None = None, own: bool = False) ->
             stack.callback(_forget, cluster)
         istio.install(cluster)
         gateway_api.install(cluster)
-        istiod = stack.enter_context(Istiod(cluster, inject=inject))
+        istiod = stack.enter_context(Istiod(cluster, inject=injection.files))
         envoy = stack.enter_context(Envoy(istiod.grpc))
         istio.apply(cluster, [istio.gateway(GATEWAY, istio.NAMESPACE, envoy.port)])
         gateway_api.gateway(cluster, envoy, istio.NAMESPACE, GATEWAY)
@@ -78,3 +76,11 @@ def mesh(cluster: Access) -> Iterator[Mesh]:
     _require()
     with meshed(cluster) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def injected(mesh: Mesh) -> Iterator[Mesh]:
+    """`mesh`, in which pods of namespaces with the label `istio-injection: enabled` get a sidecar, for a module."""
+    injection.install(mesh.cluster)
+    yield mesh
+    injection.remove(mesh.cluster)

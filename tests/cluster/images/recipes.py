@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pantala.runtimes.images import TORCHSERVE, TRITON
 from tests.cluster.cache import cache_root, entry
-from tests.cluster.images import debian, dfdaemon, pantala, torchserve, triton
+from tests.cluster.images import debian, dfdaemon, envoy, pantala, torchserve, triton
 from tests.cluster.images.layers import Layer, Work, blob_of, short_hash
 from tests.cluster.images.oci import Config, write_archive
 from tests.cluster.progress import say
@@ -46,6 +46,7 @@ IMAGES = {
     "pantala": Image(pantala.reference(), pantala.CONFIG, pantala.layers),
     "triton": Image(TRITON, triton.CONFIG, lambda: (debian.BASE, triton.LAYER)),
     "dfdaemon": Image(dfdaemon.reference(), dfdaemon.CONFIG, dfdaemon.layers),
+    "envoy": Image(envoy.REFERENCE, envoy.CONFIG, envoy.layers),
     "torchserve": Image(TORCHSERVE, torchserve.CONFIG, lambda: (debian.BASE, torchserve.LAYER)),
 }
 """The images of the local cluster by the name that `ensure` takes."""
