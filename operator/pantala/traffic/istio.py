@@ -1,0 +1,167 @@
+"""Istio: a model's route as VirtualService, and what its versions take as DestinationRules (`networking.istio.io/v1`).
+
+Each version is a Service of its own, so there are no subsets, and no order in which they must be known.
+
+A model under a prefix has a VirtualService for its hosts at the gateway and one for the inside of the cluster. One for
+both would have sidecars route the gateway's host, too, and several models may share it: of VirtualServices with
+one host a sidecar knows the oldest only, whose model would answer for all.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pantala.api.traffic import Expose, Traffic
+from pantala.manifest.types import Manifest
+from pantala.traffic import conditions, destination, filters, virtual_service
+from pantala.traffic.conditions import NeverError, TwoOnOneError
+from pantala.traffic.route import Refusal, Route
+from pantala.traffic.virtual_service import RULE, SPLIT
+
+MESH = "mesh"
+"""What Istio calls all sidecars, where gateways are named."""
+_WHOLE = 100
+_ELSEWHERE = {"match", "redirect", "directResponse", "delegate", "fault"}
+"""Fields with which a route does not lead every request to its versions."""
+
+
+def objects(route: Route) -> list[Manifest]:
+    """Every object of Istio that a route needs, in the order in which they are to be written.
+
+    What `refusals` is about is left out.
+    """
+    found = destination.rules(route)
+    hosts = route.hosts if route.gateway else ()
+    gateways = ["/".join(route.gateway)] if route.gateway and hosts else []
+    if route.prefix and gateways:
+        # First, since it is needed while the other still leads the hosts to the model without a prefix.
+        found += virtual_service.build(route, gateway_name(route), list(hosts), gateways, route.prefix)
+        hosts, gateways = (), []
+    return found + virtual_service.build(route, route.name, [route.host, *hosts], [MESH, *gateways], "")
+
+
+def gateway_name(route: Route) -> str:
+    """Name of the VirtualService for the gateway's hosts under a prefix; no model has a dot in its name."""
+    return f"{route.name}.gateway"
+
+
+def refusals(
+    traffic: Traffic,
+    expose: Expose | None,  # noqa: ARG001 - every mesh is asked alike, and Istio can all of it
+) -> tuple[Refusal, ...]:
+    """What of the user's wishes Istio cannot carry out."""
+    found = [
+        Refusal(
+            "traffic.retries.retryOn",
+            f"Istio knows no status code {code}: remove it, or name one that is registered, such as 503",
+        )
+        for code in filters.unknown_codes(traffic.retries)
+    ]
+    for number, rule in enumerate(traffic.rules or ()):
+        try:
+            conditions.headers(rule.headers or ())
+        except NeverError:
+            pass  # true, and harmless
+        except TwoOnOneError as error:
+            message = f"Istio takes one condition per header, and {error} has two: write them as one regular expression"
+            found.append(Refusal(f"traffic.rules[{number}].headers", message))
+    return tuple(found)
+
+
+def shares(live: Manifest, services: Mapping[str, str]) -> dict[str, int] | None:
+    """The percents of requests by version that the split gives; they make 100. Rules and gRPC are left out of account.
+
+    Args:
+        live: The VirtualService named as the model, as the API server has it.
+        services: Names of Services of the model's namespace, and the versions that they are of.
+
+    Returns:
+        Versions with a share above 0, or None if it cannot be told: the object is not as the operator writes it.
+    """
+    way = _split(live)
+    if way is None:
+        return None
+    found: dict[str, int] = {}
+    for target in (targets := _dicts(way.get("route"))):
+        # A single one gets everything, whatever its weight.
+        weight = target.get("weight", 0) if len(targets) > 1 else _WHOLE
+        if not _add(found, live, target, weight, services):
+            return None
+    return _percents(found)
+
+
+def mirrors(live: Manifest, services: Mapping[str, str]) -> dict[str, int] | None:
+    """The percents of requests by version that are copied to it.
+
+    Args:
+        live: The VirtualService named as the model, as the API server has it.
+        services: Names of Services of the model's namespace, and the versions that they are of.
+
+    Returns:
+        Versions that get copies, or None if it cannot be told.
+    """
+    way = _split(live)
+    if way is None or "mirror" in way:  # Istio's older field, which the operator never writes
+        return None
+    found: dict[str, int] = {}
+    for target in _dicts(way.get("mirrors")):
+        percentage = target.get("percentage")
+        percent = percentage.get("value") if isinstance(percentage, dict) else _WHOLE
+        percent = round(percent) if isinstance(percent, int | float) else percent
+        if not _add(found, live, target, percent, services):
+            return None
+    return found
+
+
+def hosts(live: Manifest) -> tuple[str, ...]:
+    """The hosts of a VirtualService, but for the name inside of the cluster of the model in the same namespace."""
+    namespace = live.get("metadata", {}).get("namespace")
+    spec = live.get("spec")
+    found = spec.get("hosts") if isinstance(spec, dict) else None
+    texts = [host for host in found if isinstance(host, str)] if isinstance(found, list) else []
+    return tuple(host for host in texts if host.split(".")[1:3] != [namespace, "svc"])
+
+
+def _split(live: Manifest) -> Manifest | None:
+    """The route that holds the shares, if every request that no rule takes comes to it."""
+    for way in _ways(live):
+        name = way.get("name")
+        if name == SPLIT:
+            return None if _ELSEWHERE & way.keys() else way
+        if not isinstance(name, str) or not name.startswith((RULE, f"{SPLIT}.")) or not way.get("match"):
+            return None
+    return None
+
+
+def _ways(live: Manifest) -> Iterator[Manifest]:
+    spec = live.get("spec")
+    yield from _dicts(spec.get("http") if isinstance(spec, dict) else None)
+
+
+def _dicts(value: Any) -> list[Manifest]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _add(found: dict[str, int], live: Manifest, target: Manifest, amount: Any, services: Mapping[str, str]) -> bool:
+    """Count what goes to a destination; False if it is none of the model's, or no amount."""
+    to = target.get("destination")
+    if not isinstance(to, dict) or "subset" in to or not isinstance(amount, int) or amount < 0:
+        return False
+    service, _, rest = str(to.get("host")).partition(".")
+    version = services.get(service)
+    if version is None or not rest.startswith(f"{live['metadata'].get('namespace')}.svc."):
+        return False
+    if amount:
+        found[version] = found.get(version, 0) + amount
+    return True
+
+
+def _percents(weights: Mapping[str, int]) -> dict[str, int] | None:
+    """Weights as percents that make 100, by the largest remainders; weights of the operator are percents already."""
+    whole = sum(weights.values())
+    if not whole:
+        return None
+    found = {name: weight * _WHOLE // whole for name, weight in weights.items()}
+    left = _WHOLE - sum(found.values())
+    for name in sorted(weights, key=lambda it: (-(weights[it] * _WHOLE % whole), it))[:left]:
+        found[name] += 1
+    return found
