@@ -36,11 +36,12 @@ def _known(block: str) -> Callable[[Node], bool]:
 def _apart(spec: Node) -> bool:
     """Whether no version gets requests and copies of requests."""
     traffic = spec.get("traffic", {})
-    asked = {share["version"] for share in traffic.get("split", ()) if share["weight"] > 0}
-    asked |= {traffic["target"]} if "target" in traffic else set()
-    if not asked and len(spec["versions"]) == 1:
-        asked = _versions(spec)
-    return asked.isdisjoint(_names(spec, "mirrors"))
+    mirrors = _names(spec, "mirrors")
+    if "target" in traffic:
+        return traffic["target"] not in mirrors
+    if "split" in traffic:
+        return {share["version"] for share in traffic["split"] if share["weight"] > 0}.isdisjoint(mirrors)
+    return not mirrors or len(spec["versions"]) > 1
 
 
 def _addresses(block: Node, field: str) -> bool:
@@ -48,14 +49,20 @@ def _addresses(block: Node, field: str) -> bool:
 
 
 def _is_address(text: str) -> bool:
-    """As the API server's `isIP` and `isCIDR` read it: no leading zeros, no IPv4 inside of IPv6."""
+    """As the API server's `isIP` and `isCIDR` read it: no masks, zones and leading zeros, no IPv4 inside of IPv6."""
+    address, slash, bits = text.partition("/")
     try:
-        found = ipaddress.ip_network(text, strict=False)
+        found = ipaddress.ip_interface(text)
     except ValueError:
         return False
-    digits = text.partition("/")[2]
-    mapped = found.version == 6 and found.network_address.ipv4_mapped is not None  # noqa: PLR2004 -- IPv6
-    return not mapped and (digits == "0" or not digits.startswith("0"))
+    mapped = found.version == 6 and found.ip.ipv4_mapped is not None  # noqa: PLR2004 -- IPv6
+    whole = not slash or (bits.isdecimal() and (bits == "0" or not bits.startswith("0")))
+    return whole and "%" not in address and not mapped
+
+
+def _body_fits(limits: Node) -> bool:
+    size = quantity.parse(str(limits.get("maxBodySize", "1Ki")))
+    return size is None or 1 << 10 <= size <= 1 << 30
 
 
 def _between(field: str, least: str, most: str) -> tuple[str, Callable[[Node], bool]]:
@@ -232,7 +239,7 @@ _TRAFFIC = (
         "!has(self.maxBodySize) || !isQuantity(string(self.maxBodySize))"
         " || (quantity(string(self.maxBodySize)).compareTo(quantity('1Ki')) >= 0"
         " && quantity(string(self.maxBodySize)).compareTo(quantity('1Gi')) <= 0)",
-        lambda it: "maxBodySize" not in it or 1024 <= (quantity.parse(str(it["maxBodySize"])) or 1024) <= 1 << 30,  # noqa: PLR2004
+        _body_fits,
         "maxBodySize must lie between 1Ki and 1Gi: the sidecar holds a body in memory until it is complete",
         ".maxBodySize",
     ),
