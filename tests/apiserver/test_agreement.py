@@ -14,10 +14,11 @@ from tests.cluster import Cluster
 
 pytestmark = pytest.mark.apiserver
 
-COUNT = 800
+COUNT = 1600
 SEED = 20260101
 ODD = ["", 0, -1, "x", True, None, [], {}, "9" * 300, 1 << 40, "100%", "0", "\n", "1.5", "5m", "99999h99999h"]
 ODD += ["s3://b", "s3://bucket/é", "http://a/b?c", "pvc://c", "a b", "a/../b"]
+ODD += ["::ffff:1.2.3.4/64", "1.2.3.4/255.0.0.0", "fe80::1%eth0", "1.2.3.4/08", "1e3", "1Gi", "/a/..", "Host", "0s", "v1"]
 Place = tuple[str | int, ...]
 
 
