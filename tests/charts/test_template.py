@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pantala.cli.operator import operator
-from pantala.cluster.resources import WATCHED, WRITTEN
+from pantala.cluster.resources import OPTIONAL, WATCHED, WRITTEN
 from pantala.manifest.settings import Settings
 from pantala.runtimes import registry
 from tests.charts import rights
@@ -158,7 +158,7 @@ def test_rights_cover_what_the_cache_and_the_writer_need(helm: Helm) -> None:
     """Every kind that the code watches and writes is in the rules; nothing on Secrets, no wildcard."""
     (role, *_) = of_kind(documents(helm.template({"rbac": {"aggregateToDefaultRoles": False}})), "ClusterRole")
     found = rights.granted([role])
-    for resource in WATCHED:
+    for resource in (*WATCHED, *OPTIONAL):
         assert {("list", resource.group, resource.plural), ("watch", resource.group, resource.plural)} <= found
     for resource in WRITTEN:
         assert {(verb, resource.group, resource.plural) for verb in ("create", "patch", "delete")} <= found
@@ -166,7 +166,10 @@ def test_rights_cover_what_the_cache_and_the_writer_need(helm: Helm) -> None:
 
 
 def test_role_only_mode_has_nothing_cluster_wide(helm: Helm) -> None:
-    """With watchNamespaces there are Roles with the same rules in each of them, and no ClusterRole."""
+    """With watchNamespaces there are Roles with the same rules in each of them, and no ClusterRole.
+
+    Gateways are in other namespaces, so only a ClusterRole names them.
+    """
     objects = documents(helm.template({"watchNamespaces": ["team-a", "team-b"], "crds": {"enabled": False}}))
     assert not [obj for obj in objects if obj["kind"].startswith("Cluster")]
     roles = {role["metadata"]["namespace"]: role for role in of_kind(objects, "Role")}
@@ -176,7 +179,9 @@ def test_role_only_mode_has_nothing_cluster_wide(helm: Helm) -> None:
         for role in of_kind(documents(helm.template()), "ClusterRole")
         if not any("aggregate" in label for label in role["metadata"]["labels"])
     ]
-    assert roles["team-a"]["rules"] == roles["team-b"]["rules"] == cluster_role["rules"]
+    namespaced = [rule for rule in cluster_role["rules"] if rule["resources"] != ["gateways"]]
+    assert len(namespaced) == len(cluster_role["rules"]) - 1
+    assert roles["team-a"]["rules"] == roles["team-b"]["rules"] == namespaced
 
 
 def test_a_budget_comes_with_the_second_operator(helm: Helm) -> None:

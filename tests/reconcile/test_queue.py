@@ -164,3 +164,68 @@ async def test_look_again(queue: WorkQueue[str]) -> None:
     queue.add("b")
     queue.done(key, after=30)
     assert len(queue) == 1
+
+
+async def test_the_fast_lane_is_first(queue: WorkQueue[str]) -> None:
+    """A key that cannot wait is next, however many wait; of several such the one that came first."""
+    for number in range(500):
+        queue.add(f"slow-{number}")
+    queue.add("lost", first=True)
+    queue.add("slow-7", first=True)
+    assert len(queue) == 501
+    assert [await queue.get(), await queue.get(), await queue.get()] == ["lost", "slow-7", "slow-0"]
+
+
+async def test_the_fast_lane_has_workers_of_its_own(queue: WorkQueue[str]) -> None:
+    """While all other workers are busy, one that is reserved takes the key that cannot wait, and no other."""
+    for number in range(500):
+        queue.add(f"slow-{number}")
+    for _ in range(16):
+        await queue.get()
+    reserved = asyncio.create_task(queue.get(first=True))
+    await asyncio.sleep(0)
+    assert not reserved.done()
+    queue.add("lost", first=True)
+    assert await reserved == "lost"
+    assert len(queue) == 484
+
+
+async def test_the_fast_lane_cuts_waits_short(queue: WorkQueue[str]) -> None:
+    """A key that waits for its date, or whose work just failed, does not wait when a pod of it is lost."""
+    queue.add_after("a", 30)
+    queue.add("a", first=True)
+    assert not queue._timers
+    key = await queue.get(first=True)
+    queue.add("a", first=True)
+    queue.done(key, failed=True)
+    assert await queue.get(first=True) == "a"
+    queue.done("a")
+    assert len(queue) == 0
+    assert not queue._timers
+
+
+async def test_the_fast_lane_works_on_nothing_twice(queue: WorkQueue[str]) -> None:
+    """A key that is being worked on comes first when that is done, once, though it was added both ways."""
+    queue.add("a")
+    key = await queue.get()
+    queue.add("a")
+    queue.add("a", first=True)
+    queue.add("b")
+    assert len(queue) == 1
+    queue.done(key)
+    assert [await queue.get(), await queue.get()] == ["a", "b"]
+    queue.done("a")
+    assert len(queue) == 0
+
+
+async def test_the_next_check(queue: WorkQueue[str]) -> None:
+    """Of the dates that one pass after another asks for, the one that is asked for last counts when the others have passed."""
+    queue.add("a")
+    queue.done(await queue.get(), after=0.01)
+    async with asyncio.timeout(5):
+        key = await queue.get()
+    queue.done(key, after=20)
+    assert delay(queue) == pytest.approx(20, abs=0.1)
+    queue.add("a")
+    queue.done(await queue.get())
+    assert not queue._timers, "the last pass asked for nothing"

@@ -28,6 +28,22 @@ Nothing on Secrets: the pods of a model mount them, and a missing one is read of
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [get, list, watch, create, patch, delete]
+# The routes of a mesh, where the cluster has one; a rule for a kind that is not there grants nothing.
+- apiGroups: [networking.istio.io]
+  resources: [virtualservices, destinationrules, envoyfilters]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [security.istio.io]
+  resources: [authorizationpolicies, requestauthentications]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
+{{- if not .Values.watchNamespaces }}
+# Whether the gateway that a model names is there: it is in another namespace, so this needs a ClusterRole.
+- apiGroups: [networking.istio.io, gateway.networking.k8s.io]
+  resources: [gateways]
+  verbs: [list, watch]
+{{- end }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]

@@ -16,7 +16,7 @@ from pantala import naming
 from pantala.cluster import metrics
 from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
-from pantala.cluster.resources import BY_KIND, DEPLOYMENT
+from pantala.cluster.resources import BY_KIND, OPTIONAL, Resource, wave
 from pantala.errors import ApiError
 from pantala.manifest.canonical import digest
 from pantala.manifest.contains import missing
@@ -28,6 +28,7 @@ from pantala.status.reasons import Reason
 log = logging.getLogger(__name__)
 
 _CONFLICT, _INVALID, _FORBIDDEN, _SERVER_ERROR = 409, 422, 403, 500
+_NOT_FOUND, _NOT_ALLOWED = 404, 405
 
 
 class Action(Enum):
@@ -63,7 +64,7 @@ class Writer:
         self._cache = cache
 
     async def apply(self, seen: Observed, manifests: Sequence[Manifest]) -> tuple[Problem, ...]:
-        """Write what differs; what a pod needs goes before its Deployment.
+        """Write what differs; what a pod needs goes before its Deployment, and a route last: it may only name what exists.
 
         Returns:
             What keeps children from being written, for the status.
@@ -73,8 +74,8 @@ class Writer:
             Unavailable: The API server did not answer.
         """
         problems: list[Problem] = []
-        for wave in (False, True):
-            batch = [manifest for manifest in manifests if (manifest["kind"] == DEPLOYMENT.kind) is wave]
+        for number in sorted({wave(manifest["kind"]) for manifest in manifests}):
+            batch = [manifest for manifest in manifests if wave(manifest["kind"]) == number]
             results = await asyncio.gather(*(self._one(seen, manifest) for manifest in batch), return_exceptions=True)
             failures = [result for result in results if isinstance(result, BaseException)]
             if failures:
@@ -83,8 +84,11 @@ class Writer:
         return tuple(problems)
 
     async def prune(self, leftovers: Sequence[Manifest]) -> None:
-        """Delete children that nothing asks for any more; each by uid, so that never another object goes."""
-        for obj in leftovers:
+        """Delete children that nothing asks for any more; each by uid, so that never another object goes.
+
+        Routes go first: a route must not outlive what it leads to.
+        """
+        for obj in sorted(leftovers, key=lambda obj: -wave(obj["kind"])):
             ref, resource = Ref.of(obj), BY_KIND[obj["kind"]]
             log.info("deleting %s", ref)
             await self._client.delete(resource, ref.namespace, ref.name, obj["metadata"]["uid"])
@@ -114,7 +118,7 @@ class Writer:
         except ApiError as error:
             if error.status == _CONFLICT and action is Action.CREATE:
                 return await self._taken(seen, desired, ref)
-            return _refused(ref, error)
+            return _refused(ref, error, resource)
         self._cache.written(resource, answer)
         metrics.WRITES.labels(action.value, ref.kind).inc()
         return None
@@ -130,7 +134,7 @@ class Writer:
         try:
             self._cache.written(resource, await self._client.apply(resource, _exactly(desired, live)))
         except ApiError as error:
-            return _refused(ref, error)
+            return _refused(ref, error, resource)
         metrics.WRITES.labels(Action.UPDATE.value, ref.kind).inc()
         return None
 
@@ -155,8 +159,20 @@ def _conflict(ref: Ref, live: Manifest) -> Problem:
     return Problem(Reason.NAME_CONFLICT, f"{ref} exists already and {whose}; it is left as it is. {step}")
 
 
-def _refused(ref: Ref, error: ApiError) -> Problem:
+def _is_not_served(error: ApiError) -> bool:
+    """Whether a kind is not there, or is on its way out (405: only reading and deleting are left)."""
+    return error.status == _NOT_ALLOWED or (
+        error.status == _NOT_FOUND and "could not find the requested" in error.message
+    )
+
+
+def _refused(ref: Ref, error: ApiError, resource: Resource) -> Problem:
     """The words for a refusal that stays; what passes by itself is raised again."""
+    if resource in OPTIONAL and _is_not_served(error):
+        return Problem(
+            Reason.REJECTED,
+            f"{ref} cannot be written: the cluster has no {resource.api_version} {ref.kind}. Install its CRD.",
+        )
     if error.status == _FORBIDDEN and "exceeded quota" in error.message:
         step = "Raise the ResourceQuota, or remove objects."
         return Problem(Reason.QUOTA_EXCEEDED, f"{ref} cannot be written: {error.message}. {step}")

@@ -12,9 +12,31 @@ from typing import Any, NamedTuple
 
 from pantala import naming
 from pantala.cluster import metrics
-from pantala.cluster.resources import AUTOSCALER, DEPLOYMENT, MODEL, POD, WATCHED, Resource
+from pantala.cluster.claims import Claim, Claims
+from pantala.cluster.gateways import Gateways
+from pantala.cluster.resources import (
+    AUTOSCALER,
+    DEPLOYMENT,
+    GATEWAYS,
+    HTTP_ROUTE,
+    ISTIO_GATEWAY,
+    K8S_GATEWAY,
+    MODEL,
+    OPTIONAL,
+    POD,
+    POLICIES,
+    VIRTUAL_SERVICE,
+    WATCHED,
+    Resource,
+)
 from pantala.manifest.types import Manifest, Ref
-from pantala.planner.observed import REPLICAS_OWNERS, Observed
+from pantala.planner.observed import REPLICAS_OWNERS, Mesh, Observed, choose_mesh
+
+_HOSTS = {VIRTUAL_SERVICE.kind: "hosts", HTTP_ROUTE.kind: "hostnames"}
+"""Where the spec of a route has its hosts."""
+_GATEWAY_OF = {Mesh.ISTIO: ISTIO_GATEWAY, Mesh.GATEWAY_API: K8S_GATEWAY}
+_WITHOUT_STATUS = frozenset({AUTOSCALER, VIRTUAL_SERVICE, *POLICIES})
+"""Kinds of which nobody reads the status."""
 
 
 class Key(NamedTuple):
@@ -25,16 +47,38 @@ class Key(NamedTuple):
 
 
 class Cache:
-    """Objects by model; calls back with the key of the model that news are about."""
+    """Objects by model; calls back with the key of the model that news are about.
 
-    def __init__(self, model_changed: Callable[[Key], None], child_changed: Callable[[Key], None]) -> None:
+    Args:
+        model_changed: The model itself changed, or is gone.
+        child_changed: Something that its plan depends on changed.
+        pod_lost: A pod that answered requests no longer does. Default: as `child_changed`.
+        mesh: The API for routes that the installation wants: `auto`, or a value of `Mesh`.
+        domain: Where models without hosts get theirs: `{name}.{namespace}.{domain}`.
+    """
+
+    def __init__(
+        self,
+        model_changed: Callable[[Key], None],
+        child_changed: Callable[[Key], None],
+        pod_lost: Callable[[Key], None] | None = None,
+        *,
+        mesh: str = "auto",
+        domain: str | None = None,
+    ) -> None:
         self._model_changed = model_changed
         self._child_changed = child_changed
+        self._pod_lost = pod_lost or child_changed
+        self._wanted, self._domain = mesh, domain
         self._models: dict[Key, Manifest] = {}
         self._children: dict[Key, dict[Ref, Manifest]] = defaultdict(dict)
         self._owners: dict[Ref, Key] = {}
-        for resource in WATCHED:
-            metrics.CACHED_OBJECTS.labels(resource.plural).set_function(self._counter(resource))
+        self._present: frozenset[Resource] = frozenset()
+        self._mesh = Mesh.NONE
+        self._gateways = {resource: Gateways() for resource in GATEWAYS}
+        self._claims: Claims[Key] = Claims()
+        for resource in (*WATCHED, *OPTIONAL):
+            metrics.CACHED_OBJECTS.labels(resource.title).set_function(self._counter(resource))
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -50,6 +94,7 @@ class Cache:
     def drop(self, key: Key) -> None:
         """A model that is gone, though no watch said so."""
         if self._models.pop(key, None) is not None:
+            self._claim(key)
             self._model_changed(key)
 
     def observe(self, key: Key) -> Observed | None:
@@ -60,34 +105,57 @@ class Cache:
         children = self._children.get(key, {})
         mine = {ref: obj for ref, obj in children.items() if ref.kind != POD.kind}
         pods = tuple(obj for ref, obj in sorted(children.items()) if ref.kind == POD.kind)
-        return Observed(model=model, children=mine, pods=pods)
+        gateway = _GATEWAY_OF.get(self._mesh)
+        return Observed(
+            model=model,
+            children=mine,
+            pods=pods,
+            mesh=self._mesh,
+            gateways=self._gateways[gateway].all() if gateway in self._present and gateway is not None else None,
+            rivals=self._claims.rivals(key),
+        )
 
     # -- what reflectors and kopf deliver --------------------------------------------------------------------------
 
     def replace(self, resource: Resource, namespace: str | None, objects: list[Manifest]) -> None:
         """The collection is exactly this; what is missing in it has gone unseen."""
+        if resource in GATEWAYS:
+            self._gateway_news(resource, news=self._gateways[resource].replace(objects))
+            return
         present = {Ref.of(obj) for obj in objects}
         for key, children in self._children.items():
             if namespace is None or key.namespace == namespace:
-                gone = [ref for ref in children if ref.kind == resource.kind and ref not in present]
-                for ref in gone:
-                    del children[ref]
-                    self._owners.pop(ref, None)
-                    self._child_changed(key)
+                for ref in [ref for ref in children if ref.kind == resource.kind and ref not in present]:
+                    self._lose(key, ref)
         for obj in objects:
             self.upsert(resource, obj)
 
     def upsert(self, resource: Resource, obj: Manifest) -> None:
         """An object appeared or changed."""
-        key = _key(resource, obj)
+        if resource in GATEWAYS:
+            self._gateway_news(resource, news=self._gateways[resource].upsert(obj))
+            return
+        key, ref = _key(resource, obj), Ref.of(obj)
         if resource is not MODEL:
-            self._leave(Ref.of(obj), key)
+            self._leave(ref, key)
+        if key is None:
+            return
+        served = self._answers(key, ref)
         # The echo of a write that `written` has stored already, or something even older, is no news.
-        if key is not None and self._store(resource, key, obj):
-            (self._model_changed if resource is MODEL else self._child_changed)(key)
+        if not self._store(resource, key, obj):
+            return
+        if resource is MODEL:
+            self._model_changed(key)
+        elif served is not None and self._answers(key, ref) != served:
+            self._pod_lost(key)
+        else:
+            self._child_changed(key)
 
     def remove(self, resource: Resource, obj: Manifest) -> None:
         """An object is gone."""
+        if resource in GATEWAYS:
+            self._gateway_news(resource, news=self._gateways[resource].remove(obj))
+            return
         ref = Ref.of(obj)
         key = _key(resource, obj) if resource is MODEL else self._owners.get(ref)
         if key is None:
@@ -97,10 +165,10 @@ class Cache:
             return  # Its successor of the same name is known already.
         if resource is MODEL:
             del self._models[key]
+            self._claim(key)
             self._model_changed(key)
         else:
-            self.forget(ref)
-            self._child_changed(key)
+            self._lose(key, ref)
         if key not in self._models and not self._children.get(key):
             self._children.pop(key, None)
 
@@ -108,16 +176,77 @@ class Cache:
         """Take an object away from the model that its label named before somebody changed that."""
         before = self._owners.get(ref)
         if before is not None and before != key:
-            self.forget(ref)
-            self._child_changed(before)
+            self._lose(before, ref)
+
+    def _lose(self, key: Key, ref: Ref) -> None:
+        """A child of a model is gone, or is another's now."""
+        served = self._answers(key, ref)
+        self.forget(ref)
+        (self._child_changed if served is None else self._pod_lost)(key)
+
+    def _answers(self, key: Key, ref: Ref) -> str | None:
+        """The version for which a pod answers requests; None for what is no such pod."""
+        if ref.kind != POD.kind:
+            return None
+        pod = self._children.get(key, {}).get(ref)
+        return None if pod is None else _answers(pod)
+
+    # -- what the API server serves --------------------------------------------------------------------------------
+
+    def apis(self, present: frozenset[Resource]) -> None:
+        """The optional kinds whose objects are known from now on; those of the others are forgotten, not deleted."""
+        gone, changed = self._present - present, self._present != present
+        self._present = present
+        for resource in gone:
+            if resource in GATEWAYS:
+                self._gateways[resource].clear()
+            for ref in [ref for ref in self._owners if ref.kind == resource.kind]:
+                self.forget(ref)
+        before, self._mesh = (
+            self._mesh,
+            choose_mesh(self._wanted, istio=VIRTUAL_SERVICE in present, gateway_api=HTTP_ROUTE in present),
+        )
+        if (before is Mesh.NONE) != (self._mesh is Mesh.NONE) and self._domain:
+            for key in self._models:
+                self._claim(key)
+        if changed:
+            self._wake_all()
+
+    def _gateway_news(self, resource: Resource, *, news: bool) -> None:
+        if news and resource in self._present and _GATEWAY_OF.get(self._mesh) == resource:
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        for key in self._models:
+            self._child_changed(key)
+
+    # -- hosts -----------------------------------------------------------------------------------------------------
+
+    def _claim(self, key: Key) -> None:
+        """Note what a model claims now, and wake those that it concerns."""
+        model = self._models.get(key)
+        domain = None if self._mesh is Mesh.NONE else self._domain
+        for other in self._claims.claim(key, None if model is None else Claim.of(model, domain)):
+            self._child_changed(other)
+
+    def _hold(self, key: Key) -> None:
+        """Note which hosts the routes of a model have now, and wake those that it concerns."""
+        hosts = frozenset(
+            host.lower()
+            for ref, obj in self._children.get(key, {}).items()
+            if ref.kind in _HOSTS
+            for host in (obj.get("spec") or {}).get(_HOSTS[ref.kind]) or ()
+        )
+        for other in self._claims.hold(key, hosts):
+            self._child_changed(other)
 
     # -- what writes answer ----------------------------------------------------------------------------------------
 
     def written(self, resource: Resource, obj: Manifest) -> None:
         """The answer to a write, unless the watch has already brought something newer. No wake-up: the writer knows."""
         key = _key(resource, obj)
-        if key is None:
-            return
+        if key is None or (resource in OPTIONAL and resource not in self._present):
+            return  # An API that left while the write was under way is not known any more.
         self._store(resource, key, obj)
 
     def _store(self, resource: Resource, key: Key, obj: Manifest) -> bool:
@@ -128,9 +257,12 @@ class Cache:
             return False
         if resource is MODEL:
             self._models[key] = _slim(resource, obj)
+            self._claim(key)
         else:
             self._children[key][ref] = _slim(resource, obj)
             self._owners[ref] = key
+            if ref.kind in _HOSTS:
+                self._hold(key)
         return True
 
     def forget(self, ref: Ref) -> None:
@@ -138,8 +270,12 @@ class Cache:
         key = self._owners.pop(ref, None)
         if key is not None:
             self._children[key].pop(ref, None)
+            if ref.kind in _HOSTS:
+                self._hold(key)
 
     def _counter(self, resource: Resource) -> Callable[[], float]:
+        if resource in GATEWAYS:
+            return lambda: float(len(self._gateways[resource]))
         return lambda: float(sum(ref.kind == resource.kind for kids in self._children.values() for ref in kids))
 
 
@@ -165,9 +301,19 @@ def _slim(resource: Resource, obj: Manifest) -> Manifest:
     slim = {**obj, "metadata": meta}
     if resource is POD:
         slim["spec"] = {"nodeName": obj.get("spec", {}).get("nodeName")}
-    elif resource is AUTOSCALER:
+    elif resource in _WITHOUT_STATUS:
         slim.pop("status", None)
     return slim
+
+
+def _answers(pod: Manifest) -> str | None:
+    """The version for which a pod answers requests: a Service selects by this label, and only ready pods."""
+    if "deletionTimestamp" in pod["metadata"]:
+        return None
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    if not any(it["type"] == "Ready" and it["status"] == "True" for it in conditions):
+        return None
+    return str(pod["metadata"].get("labels", {}).get(naming.LABEL_VERSION, ""))
 
 
 def _replicas_owners(obj: Manifest) -> list[str]:

@@ -31,6 +31,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 _JSON_PATCH = "application/json-patch+json"
 _JSON = "application/json"
+_DISCOVERY = f"{_JSON};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 class Client:
@@ -131,6 +132,24 @@ class Client:
             raise Unavailable(
                 f"The API server did not answer {method} {path}: {error or type(error).__name__}"
             ) from error
+
+    async def discover(self, known: str = "") -> tuple[Manifest | None, str]:
+        """All kinds that the API server serves, in one answer.
+
+        Aggregated discovery, which every supported API server has (GA in Kubernetes 1.30, KEP-3352).
+
+        Args:
+            known: The tag of the answer that is known already.
+
+        Returns:
+            The list of groups and its tag; None in place of the list where it is the one that is known.
+        """
+        headers = await self._headers(_JSON, _DISCOVERY)
+        if known:
+            headers["If-None-Match"] = known
+        payload, answered = await self._send("GET", "/apis", None, None, headers)
+        # 304 comes without a body.
+        return (orjson.loads(payload) if payload else None), answered.get("ETag", "")
 
     async def list(self, resource: Resource, namespace: str | None, params: Mapping[str, str]) -> Manifest:
         """A page of a collection."""

@@ -15,3 +15,13 @@ WATCH_RESTARTS = Counter(
 )
 CACHED_OBJECTS = Gauge("pantala_cached_objects", "Objects in the cache, by resource.", ["resource"])
 WRITES = Counter("pantala_child_writes_total", "Writes of child objects by action and kind.", ["action", "kind"])
+API_PRESENT = Gauge(
+    "pantala_api_present",
+    "1 while the operator uses a kind that a cluster may have or not, by group and kind; 0 while it is not served or refused.",
+    ["group", "kind"],
+)
+API_REFUSED = Gauge(
+    "pantala_api_refused",
+    "1 while such a kind is served, and the operator's Role does not let it be watched, by group and kind.",
+    ["group", "kind"],
+)

@@ -24,6 +24,8 @@ PAGE = 500
 SILENCE = 90.0
 """Seconds without an event or a bookmark (the API server sends one each minute) after which a watch counts as dead."""
 _TIMEOUT = 300
+_REFUSALS = frozenset({403, 404})
+"""HTTP: the rights are missing, or the kind is."""
 
 
 class Sink(Protocol):
@@ -40,7 +42,10 @@ class Sink(Protocol):
 
 
 class Reflector:
-    """Keeps a `Sink` in step with one resource of one namespace (None: of all)."""
+    """Keeps a `Sink` in step with one resource of one namespace (None: of all).
+
+    `refused` is called with the status where the API server says that the rights (403) or the kind (404) are missing.
+    """
 
     def __init__(
         self,
@@ -50,6 +55,7 @@ class Reflector:
         selector: str,
         sink: Sink,
         clock: Callable[[], float],
+        refused: Callable[[Reflector, int], None] | None = None,
     ) -> None:
         self.resource = resource
         self.synced = asyncio.Event()
@@ -59,6 +65,7 @@ class Reflector:
         self._selector = selector
         self._sink = sink
         self._clock = clock
+        self._refused = refused
         self._last_heard = clock()
         self._version = ""
 
@@ -79,7 +86,11 @@ class Reflector:
                 # 410: the version that we want to go on from is no longer known.
                 self._version = "" if error.status in {400, 410} else self._version
                 failures = 0 if error.status == 410 else failures + 1  # noqa: PLR2004 -- HTTP Gone
-                log.warning("watch of %s: %s", self.resource.plural, error)
+                # Who listens decides what is worth a line in the log.
+                level = logging.WARNING if self._refused is None or error.status not in _REFUSALS else logging.DEBUG
+                log.log(level, "watch of %s: %s", self.resource.title, error)
+                if self._refused is not None and error.status in _REFUSALS:
+                    self._refused(self, error.status)
             except Unavailable as error:
                 failures += 1
                 log.log(logging.DEBUG if failures == 1 else logging.WARNING, "%s", error)
@@ -102,7 +113,7 @@ class Reflector:
                 break
             params = {**params, "continue": following}
         self._last_heard = self._clock()
-        metrics.WATCH_RESTARTS.labels(self.resource.plural).inc()
+        metrics.WATCH_RESTARTS.labels(self.resource.title).inc()
         self._sink.replace(self.resource, self._namespace, objects)
         self._version = page["metadata"]["resourceVersion"]
         self.synced.set()
@@ -114,7 +125,7 @@ class Reflector:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(_TIMEOUT),
         }
-        events = metrics.WATCH_EVENTS.labels(self.resource.plural)
+        events = metrics.WATCH_EVENTS.labels(self.resource.title)
         async for event in self._client.watch(self.resource, self._namespace, params, SILENCE):
             self._last_heard = self._clock()
             obj = event["object"]

@@ -22,6 +22,11 @@ class Resource:
         """As `apiVersion` in a manifest: `apps/v1`, `v1`."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    @property
+    def title(self) -> str:
+        """The plural as logs and metrics have it; two groups have `gateways`."""
+        return f"{self.plural}.{self.group}" if self.plural == "gateways" else self.plural
+
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
         """URL path of the collection (of all namespaces, or of one), of an object or of its subresource."""
         parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
@@ -39,11 +44,36 @@ CONFIG_MAP = Resource("", "v1", "ConfigMap", "configmaps")
 POD = Resource("", "v1", "Pod", "pods")
 DISRUPTION_BUDGET = Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 AUTOSCALER = Resource("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+VIRTUAL_SERVICE = Resource("networking.istio.io", "v1", "VirtualService", "virtualservices")
+DESTINATION_RULE = Resource("networking.istio.io", "v1", "DestinationRule", "destinationrules")
+ENVOY_FILTER = Resource("networking.istio.io", "v1alpha3", "EnvoyFilter", "envoyfilters")
+ISTIO_GATEWAY = Resource("networking.istio.io", "v1", "Gateway", "gateways")
+AUTHORIZATION_POLICY = Resource("security.istio.io", "v1", "AuthorizationPolicy", "authorizationpolicies")
+REQUEST_AUTHENTICATION = Resource("security.istio.io", "v1", "RequestAuthentication", "requestauthentications")
+HTTP_ROUTE = Resource("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+K8S_GATEWAY = Resource("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
 EVENT = Resource("events.k8s.io", "v1", "Event", "events")
 LEASE = Resource("coordination.k8s.io", "v1", "Lease", "leases")
 
-WRITTEN = (CONFIG_MAP, SERVICE, DEPLOYMENT, DISRUPTION_BUDGET, AUTOSCALER)
-"""Kinds of children, in the order in which they are written: what a pod needs comes before the Deployment."""
-WATCHED = (*WRITTEN, POD)
-"""Kinds that the cache follows."""
-BY_KIND = {resource.kind: resource for resource in (MODEL, *WATCHED, EVENT, LEASE)}
+ROUTES = (VIRTUAL_SERVICE, HTTP_ROUTE)
+"""Kinds that name Services and policies, and the hosts of a model."""
+POLICIES = (DESTINATION_RULE, ENVOY_FILTER, AUTHORIZATION_POLICY, REQUEST_AUTHENTICATION)
+"""Kinds that a mesh applies to what a route leads to."""
+GATEWAYS = (ISTIO_GATEWAY, K8S_GATEWAY)
+"""Somebody else's, read only. Both kinds are called Gateway, so they are in no map by kind."""
+OPTIONAL = (*POLICIES, *ROUTES, *GATEWAYS)
+"""Kinds that an API server may serve or not, and that may come and go while the operator runs."""
+
+WRITTEN = (CONFIG_MAP, SERVICE, DEPLOYMENT, DISRUPTION_BUDGET, AUTOSCALER, *POLICIES, *ROUTES)
+"""Kinds of children, in the order in which they are written: what a pod needs comes before the Deployment, and a route,
+which may only name what exists, comes last."""
+WATCHED = (CONFIG_MAP, SERVICE, DEPLOYMENT, DISRUPTION_BUDGET, AUTOSCALER, POD)
+"""Kinds that every API server has and the cache always follows."""
+BY_KIND = {resource.kind: resource for resource in (MODEL, *WATCHED, *POLICIES, *ROUTES, EVENT, LEASE)}
+
+
+def wave(kind: str) -> int:
+    """When a child of this kind is written: everything of a lower number has been written then."""
+    if kind in {route.kind for route in ROUTES}:
+        return 2
+    return 1 if kind == DEPLOYMENT.kind or kind in {policy.kind for policy in POLICIES} else 0

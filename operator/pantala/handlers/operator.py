@@ -20,6 +20,7 @@ from pantala.cluster.cache import Cache, Key
 from pantala.cluster.client import Client
 from pantala.cluster.events import Recorder
 from pantala.cluster.lease import Lease
+from pantala.cluster.optional import OptionalKinds
 from pantala.cluster.reflector import SILENCE, Reflector
 from pantala.cluster.resources import MODEL, WATCHED
 from pantala.errors import ApiError, Unavailable
@@ -29,7 +30,7 @@ from pantala.planner.report import Started
 from pantala.reconcile import metrics
 from pantala.reconcile.queue import WorkQueue
 from pantala.reconcile.reconciler import Reconciler
-from pantala.reconcile.workers import WORKERS, work
+from pantala.reconcile.workers import RESERVED_WORKERS, WORKERS, work
 
 if TYPE_CHECKING:
     from pantala.remote.traces import Traces
@@ -65,7 +66,13 @@ class Operator:
         self._client = client
         self._options = options
         self._queue: WorkQueue[Key] = WorkQueue(jitter=lambda: random.uniform(0.8, 1.2))  # noqa: S311 -- no secret
-        self._cache = Cache(self._queue.add, lambda key: self._queue.add_after(key, COALESCE))
+        self._cache = Cache(
+            self._queue.add,
+            lambda key: self._queue.add_after(key, COALESCE),
+            lambda key: self._queue.add(key, first=True),
+            mesh=options.settings.mesh,
+            domain=options.settings.domain,
+        )
         namespaces: tuple[str | None, ...] = options.namespaces or (None,)
         self._reflectors = [
             Reflector(client, resource, namespace, SELECTOR, self._cache, time.monotonic)
@@ -76,7 +83,8 @@ class Operator:
         self._stop = asyncio.Event()
         self._ready = False
         self._crashed: list[str] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._optional = OptionalKinds(client, self._cache, namespaces, SELECTOR, time.monotonic, self._spawn)
         self._traces = _traces(options.otlp_endpoint)
         metrics.QUEUE_DEPTH.set_function(lambda: float(len(self._queue)))
 
@@ -108,8 +116,8 @@ class Operator:
         """What only a restart can mend."""
         found = list(self._crashed)
         found += [
-            f"the watch of {reflector.resource.plural} has been silent for {reflector.silent_for():.0f} s"
-            for reflector in self._reflectors
+            f"the watch of {reflector.resource.title} has been silent for {reflector.silent_for():.0f} s"
+            for reflector in (*self._reflectors, *self._optional.reflectors())
             if reflector.synced.is_set() and reflector.silent_for() > 4 * SILENCE
         ]
         if self._audit.dead:
@@ -120,7 +128,9 @@ class Operator:
         await self._wait_for_resource()
         for reflector in self._reflectors:
             self._spawn(reflector.run(), f"watch of {reflector.resource.plural}")
+        self._spawn(self._optional.run(), "optional kinds")
         await asyncio.gather(*(reflector.synced.wait() for reflector in self._reflectors))
+        await self._optional.settled.wait()
         self._ready = True
         await lease.acquire()
         metrics.LEADER.set(1)
@@ -130,6 +140,8 @@ class Operator:
         )
         for _ in range(WORKERS):
             self._spawn(work(self._queue, reconciler), "worker")
+        for _ in range(RESERVED_WORKERS):
+            self._spawn(work(self._queue, reconciler, reserved=True), "reserved worker")
         self._spawn(self._look_again(), "audit")
         # Last: at its end kopf waits five seconds for all tasks that are younger than itself, its own waiter for a
         # stop flag among them. So it gets none, and is cancelled.
@@ -178,13 +190,15 @@ class Operator:
         if self._traces is not None:
             self._traces.send(key.namespace, key.name, started)
 
-    def _spawn(self, job: Coroutine[Any, Any, None], name: str) -> None:
+    def _spawn(self, job: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(job, name=name)
         task.add_done_callback(self._ended)
-        self._tasks.append(task)
+        self._tasks.add(task)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """None of these tasks ends by itself: the process must not go on without it."""
+        self._tasks.discard(task)
         if task.cancelled() or self._stop.is_set():
             return
         error = task.exception()

@@ -4,12 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from pantala import naming
 from pantala.manifest.types import Manifest, Ref
 
 REPLICAS_OWNERS = "replicasOwners"
 """Key that the cache adds to a Deployment's metadata: the field managers that own `spec.replicas`."""
+
+
+class Mesh(StrEnum):
+    """The API by which routes are written."""
+
+    ISTIO = "istio"
+    GATEWAY_API = "gateway-api"
+    NONE = "none"
+
+
+def choose_mesh(wanted: str, *, istio: bool, gateway_api: bool) -> Mesh:
+    """The API in use.
+
+    Args:
+        wanted: What the installation asks for: `auto`, or a value of `Mesh`. `auto` takes Istio where both are there.
+        istio: Whether VirtualServices can be written.
+        gateway_api: Whether HTTPRoutes can be written.
+
+    Returns:
+        `Mesh.NONE` also where what is wanted is not there.
+    """
+    if istio and wanted in {"auto", Mesh.ISTIO}:
+        return Mesh.ISTIO
+    if gateway_api and wanted in {"auto", Mesh.GATEWAY_API}:
+        return Mesh.GATEWAY_API
+    return Mesh.NONE
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Another model that claims a host."""
+
+    namespace: str
+    name: str
+    created: str
+    """Its creationTimestamp; whole seconds, so two models may have the same."""
+    prefix: str
+    """The path under which it is exposed; `/` if it names none."""
+    holds: bool
+    """Whether its live route has the host."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +60,15 @@ class Observed:
     model: Manifest
     children: Mapping[Ref, Manifest] = field(default_factory=dict)
     pods: tuple[Manifest, ...] = ()
+    mesh: Mesh = Mesh.NONE
+    """The API of routes that the cluster has and the installation wants."""
+    gateways: Mapping[tuple[str, str], Manifest] | None = None
+    """Gateways of the mesh in use by namespace and name, with the spec and what matters of the status. None: they
+    cannot be known, because the operator has rights in some namespaces only, or none on Gateways."""
+    assume_ready: bool = False
+    """Whether every version counts as ready: for rendering what is to be, without a cluster."""
+    rivals: Mapping[str, tuple[Rival, ...]] = field(default_factory=dict)
+    """Hosts (in lower case) of this model that other models claim as well, with those models, oldest first."""
 
     @property
     def namespace(self) -> str:

@@ -17,30 +17,39 @@ class WorkQueue(Generic[K]):
     """Keys to be reconciled.
 
     A key that comes while it is being worked on is done once more afterwards, so no change is missed and none is done
-    twice at a time. Time is an argument: `call_later` is the loop's in production and a list in tests.
+    twice at a time. Keys that cannot wait have a lane of their own, which every worker looks at first and to which some
+    workers can be reserved.
     """
 
     def __init__(self, jitter: Callable[[], float] = lambda: 1.0) -> None:
         self._ready: OrderedDict[K, None] = OrderedDict()
+        self._first: OrderedDict[K, None] = OrderedDict()
         self._working: set[K] = set()
         self._again: set[K] = set()
+        self._again_first: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
         self._wake = asyncio.Event()
+        self._wake_first = asyncio.Event()
         self._jitter = jitter
 
     def __len__(self) -> int:
         """Keys that wait for a worker."""
-        return len(self._ready)
+        return len(self._ready) + len(self._first)
 
-    def add(self, key: K) -> None:
-        """Work on `key` as soon as a worker is free."""
+    def add(self, key: K, *, first: bool = False) -> None:
+        """Work on `key` as soon as a worker is free; with `first` before all keys that were added without."""
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
         if key in self._working:
-            self._again.add(key)
-        elif key not in self._ready:
+            (self._again_first if first else self._again).add(key)
+        elif first and key not in self._first:
+            self._ready.pop(key, None)
+            self._first[key] = None
+            self._wake.set()
+            self._wake_first.set()
+        elif key not in self._ready and key not in self._first:
             self._ready[key] = None
             self._wake.set()
 
@@ -48,18 +57,19 @@ class WorkQueue(Generic[K]):
         """Work on `key` in `seconds` at the latest; an earlier date that is already set stays."""
         loop = asyncio.get_running_loop()
         timer = self._timers.get(key)
-        if key in self._ready or (timer is not None and timer.when() <= loop.time() + seconds):
+        if key in self._ready or key in self._first or (timer is not None and timer.when() <= loop.time() + seconds):
             return
         if timer is not None:
             timer.cancel()
         self._timers[key] = loop.call_later(seconds, self._due, key)
 
-    async def get(self) -> K:
-        """The next key; `done` must follow."""
-        while not self._ready:
-            self._wake.clear()
-            await self._wake.wait()
-        key, _ = self._ready.popitem(last=False)
+    async def get(self, *, first: bool = False) -> K:
+        """The next key, with `first` only one that was added so; `done` must follow."""
+        wake = self._wake_first if first else self._wake
+        while not (self._first or (self._ready and not first)):
+            wake.clear()
+            await wake.wait()
+        key, _ = (self._first or self._ready).popitem(last=False)
         self._working.add(key)
         return key
 
@@ -79,8 +89,12 @@ class WorkQueue(Generic[K]):
             after = wait if after is None else max(wait, after)
         else:
             self._failures.pop(key, None)
-        if key in self._again:
-            self._again.discard(key)
+        again, again_first = key in self._again, key in self._again_first
+        self._again.discard(key)
+        self._again_first.discard(key)
+        if again_first:
+            self.add(key, first=True)  # At once even after a failure: no failure of ours brings such news.
+        elif again:
             # News came while working. After a failure they may be its cause or its cure: not at once, but soon.
             self.add_after(key, FIRST_BACKOFF) if failed else self.add(key)
         elif after is not None:

@@ -17,11 +17,15 @@ log = logging.getLogger(__name__)
 WORKERS = 16
 """Models that are reconciled at a time: enough to hide the API server's latency, few enough to be fair to it."""
 
+RESERVED_WORKERS = 4
+"""Further workers that only take keys that cannot wait: a route that still leads to a lost pod fails requests. More than
+one, since a pass of theirs can be slow as well."""
 
-async def work(queue: WorkQueue[Key], reconciler: Reconciler) -> None:
-    """Reconcile keys until cancelled."""
+
+async def work(queue: WorkQueue[Key], reconciler: Reconciler, *, reserved: bool = False) -> None:
+    """Reconcile keys until cancelled; a reserved worker takes only those that were added as `first`."""
     while True:
-        key = await queue.get()
+        key = await queue.get(first=reserved)
         begun = time.perf_counter()
         try:
             after = await reconciler.reconcile(key)
