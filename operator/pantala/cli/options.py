@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from pantala.cli import parameters
 from pantala.manifest.settings import FETCHER_IMAGE, Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,6 +38,11 @@ def installation(command: F) -> F:
         torchserve_image: str | None,
         dragonfly_socket_folder: str,
         cache_host_paths: tuple[str, ...],
+        mesh: str,
+        gateway: tuple[str, str] | None,
+        domain: str | None,
+        allowed_domains: tuple[tuple[str, str], ...],
+        cluster_domain: str | None,
         **others: Any,
     ) -> Any:
         images = {"triton": triton_image, "torchserve": torchserve_image}
@@ -45,6 +51,11 @@ def installation(command: F) -> F:
             runtime_images={name: image for name, image in images.items() if image},
             dragonfly_socket_folder=dragonfly_socket_folder,
             cache_host_paths=tuple(path.rstrip("/") for path in cache_host_paths if path),
+            mesh=mesh,
+            gateway=gateway,
+            domain=domain,
+            allowed_domains=_by_namespace(allowed_domains),
+            cluster_domain=cluster_domain or Settings.cluster_domain,
         )
         return command(*args, settings=settings, **others)
 
@@ -53,6 +64,58 @@ def installation(command: F) -> F:
         made = option(made)
     return cast("F", made)
 
+
+def _by_namespace(pairs: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, ...]]:
+    """The domains of each namespace, in the order in which they were given, each once; an empty one is none."""
+    return {
+        name: tuple(dict.fromkeys(domain for owner, domain in pairs if owner == name and domain)) for name, _ in pairs
+    }
+
+
+_ROUTES = (
+    click.option(
+        "--mesh",
+        envvar="PANTALA_MESH",
+        type=click.Choice(["auto", "istio", "gateway-api", "none"]),
+        default=Settings.mesh,
+        show_default=True,
+        help="What carries out routes. auto: Istio where the cluster has it, else the Gateway API where it has that.",
+    ),
+    click.option(
+        "--gateway",
+        envvar="PANTALA_GATEWAY",
+        type=parameters.ObjectPath(),
+        metavar="NAMESPACE/NAME",
+        help="Gateway of models whose expose.gatewayRef names none. Default: there is none.",
+    ),
+    click.option(
+        "--domain",
+        envvar="PANTALA_DOMAIN",
+        type=parameters.Domain(),
+        metavar="DOMAIN",
+        help="Gives each exposed model without hosts of its own the host NAME.NAMESPACE.DOMAIN. Default: there are no such hosts.",
+    ),
+    click.option(
+        "--allowed-domain",
+        "allowed_domains",
+        multiple=True,
+        envvar="PANTALA_ALLOWED_DOMAINS",
+        type=parameters.AllowedDomain(),
+        metavar="NAMESPACE=DOMAIN",
+        help="Domain below which the hosts of a namespace's models may be; may be given several times. * stands for the "
+        "namespaces that are not named, and an empty DOMAIN allows no host. Default: any host is allowed.",
+    ),
+    click.option(
+        "--cluster-domain",
+        envvar="PANTALA_CLUSTER_DOMAIN",
+        type=parameters.Domain(),
+        metavar="DOMAIN",
+        default=Settings.cluster_domain,
+        show_default=True,
+        help="Domain of the cluster's own names, as its DNS serves it.",
+    ),
+)
+"""Who routes, and which hosts models may have."""
 
 _INSTALLATION = (
     click.option(
@@ -90,4 +153,5 @@ _INSTALLATION = (
         show_default=True,
         help="Folder of the nodes at or below which storage.cache.hostPath may be; may be given several times.",
     ),
+    *_ROUTES,
 )

@@ -1,0 +1,73 @@
+"""Types of option values: each checks what is typed, and says what to write in place of it.
+
+An empty value is as none, so that an environment variable or a chart can leave one out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+from typing_extensions import override
+
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_NAMESPACE = re.compile(_LABEL)
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+LONGEST_NAME = 253
+"""Characters of a DNS name, and of the name of an object (RFC 1035; Kubernetes, "Object Names and IDs")."""
+
+
+def is_domain(text: str) -> bool:
+    """Whether a text is a DNS name in lower case, of any number of labels, without a dot at its end."""
+    return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None
+
+
+class Domain(click.ParamType["str | None"]):
+    """A DNS name."""
+
+    name = "domain"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | None:
+        """Read it, in lower case."""
+        text = str(value).lower()
+        if text and not is_domain(text):
+            self.fail(f"{value!r} is no DNS name: write for example models.example.com", param, ctx)
+        return text or None
+
+
+class ObjectPath(click.ParamType["tuple[str, str] | None"]):
+    """The namespace and the name of an object."""
+
+    name = "namespace/name"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str] | None:
+        """Read it as a pair."""
+        if not value:
+            return None
+        namespace, _, name = str(value).partition("/")
+        if not _NAMESPACE.fullmatch(namespace) or not is_domain(name):
+            self.fail(f"{value!r} is no NAMESPACE/NAME: write for example istio-system/ingress", param, ctx)
+        return namespace, name
+
+
+class AllowedDomain(click.ParamType[tuple[str, str]]):
+    """A namespace, or * for those that are not named, and a domain that its models may use; an empty domain: none."""
+
+    name = "namespace=domain"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Read it as a pair."""
+        namespace, separator, domain = str(value).partition("=")
+        named = namespace == "*" or _NAMESPACE.fullmatch(namespace)
+        if not (named and separator and (not domain or is_domain(domain.lower()))):
+            self.fail(
+                f"{value!r} is no NAMESPACE=DOMAIN: write for example vision=models.example.com, with * for"
+                " the namespaces that are not named, and with nothing behind the = if they may use none",
+                param,
+                ctx,
+            )
+        return namespace, domain.lower()
