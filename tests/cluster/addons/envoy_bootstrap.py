@@ -1,14 +1,9 @@
-"""What an Envoy that is no Istio proxy must be told to be one to istiod; also the programs of a sidecar's containers.
+"""What an Envoy that is no Istio proxy must be told to be one to istiod.
 
-Only the standard library: the image with Envoy holds this file, and pods start it.
+Only the standard library: the image of the sidecar holds this file.
 """
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 Address = tuple[str, int]
@@ -22,10 +17,6 @@ _TAGS = (
     {"tag_name": "cluster_name", "regex": r"^cluster\.((.+?);\.)"},
     {"tag_name": "http_conn_manager_prefix", "regex": r"^http\.(((?:outbound|inbound)_[0-9.]+_\d+);\.)"},
 )
-PROGRAM = "/usr/local/bin/envoy"
-"""Envoy in the image."""
-ADMIN, INBOUND = 15000, 15006
-"""Ports of a sidecar: its administration, and where the traffic to the pod is sent."""
 
 
 def node(
@@ -90,34 +81,3 @@ def bootstrap(identity: Mapping[str, Any], istiod: Address, admin: Address) -> d
 
 def _socket(address: Address) -> dict[str, Any]:
     return {"socket_address": {"address": address[0], "port_value": address[1]}}
-
-
-def sidecar() -> None:
-    """Become the Envoy of the pod that the environment describes."""
-    env = os.environ
-    labels = json.loads(env["POD_LABELS"] or "{}")
-    more = {"INTERCEPTION_MODE": "REDIRECT", "SERVICE_ACCOUNT": env["SERVICE_ACCOUNT"]}
-    me = node("sidecar", env["INSTANCE_IP"], env["POD_NAME"], env["POD_NAMESPACE"], labels, more)
-    host, _, port = env["ISTIOD"].rpartition(":")
-    path = Path(env["FOLDER"]) / "bootstrap.json"
-    path.write_text(json.dumps(bootstrap(me, (host, int(port)), ("0.0.0.0", ADMIN))))
-    options = ["--config-path", str(path), "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"]
-    os.execv(PROGRAM, [PROGRAM, *options])
-
-
-def redirect() -> None:
-    """Send what comes to the pod to its Envoy, but for Envoy's own ports and for the kubelet's probes.
-
-    Istio has its agent answer the probes. Here they pass by: they come from the address of the node's bridge, which is
-    the pod's gateway.
-    """
-    routes = [line.split() for line in Path("/proc/net/route").read_text().splitlines()[1:]]
-    gateway = next(fields[2] for fields in routes if fields[1] == "00000000")
-    bridge = ".".join(str(byte) for byte in bytes.fromhex(gateway)[::-1])
-    rule = ["-p", "tcp", "!", "-s", bridge, "!", "--dport", f"{ADMIN}:{ADMIN + 99}"]
-    command = ["iptables", "-t", "nat", "-A", "PREROUTING", *rule, "-j", "REDIRECT", "--to-ports", str(INBOUND)]
-    subprocess.run(command, check=True)
-
-
-if __name__ == "__main__":
-    {"sidecar": sidecar, "redirect": redirect}[sys.argv[1]]()

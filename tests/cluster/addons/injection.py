@@ -1,9 +1,8 @@
 """Sidecars: the real injector of istiod with a template of ours, because Istio's own names an image that is not here.
 
-What a pod gets: an init container that redirects what comes in to Envoy, and a native sidecar `istio-proxy`. What differs
-from Istio: traffic that leaves the pod is not redirected, there is no mutual TLS (nobody serves certificates), the
-kubelet's probes pass by Envoy, and with them all that comes from the address of the node's bridge: requests to a
-ClusterIP or NodePort from outside of the cluster, which kube-proxy masquerades.
+What a pod gets: an init container that redirects what comes in to Envoy, and a native sidecar `istio-proxy`; its probes
+are rewritten as Istio does it. What differs from Istio: traffic that leaves the pod is not redirected, there is no mutual
+TLS (nobody serves certificates), and probes over gRPC fail.
 """
 
 import json
@@ -13,7 +12,8 @@ from typing import Any
 import yaml
 
 from tests.cluster import Access
-from tests.cluster.addons.envoy_bootstrap import ADMIN, Address
+from tests.cluster.addons.envoy_bootstrap import Address
+from tests.cluster.addons.sidecar import ADMIN
 from tests.cluster.process import wait_for
 
 LABEL = {"istio-injection": "enabled"}
@@ -30,7 +30,10 @@ def files(istiod: Address) -> Mapping[str, str]:
         "defaultTemplates": ["sidecar"],
         "templates": {"sidecar": yaml.safe_dump(_template(istiod), sort_keys=False)},
     }
-    return {"config": yaml.safe_dump(config), "values": json.dumps({"global": {}})}
+    return {
+        "config": yaml.safe_dump(config),
+        "values": json.dumps({"global": {}, "sidecarInjectorWebhook": {"rewriteAppHTTPProbe": True}}),
+    }
 
 
 def _template(istiod: Address) -> dict[str, Any]:
@@ -41,7 +44,7 @@ def _template(istiod: Address) -> dict[str, Any]:
     redirect = {
         **common,
         "name": "istio-init",
-        "command": ["python3", envoy.PLACE, "redirect"],
+        "command": [*envoy.COMMAND, "redirect"],
         "securityContext": {
             "runAsUser": 0,
             "runAsGroup": 0,
@@ -61,7 +64,7 @@ def _template(istiod: Address) -> dict[str, Any]:
         **common,
         "name": "istio-proxy",
         "restartPolicy": "Always",
-        "command": ["python3", envoy.PLACE, "sidecar"],
+        "command": [*envoy.COMMAND, "proxy"],
         "env": [
             *({"name": name, "value": value} for name, value in plain.items()),
             *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),

@@ -1,7 +1,8 @@
 """pytest fixtures of meshes (tier mesh): istiod, an Envoy as ingress gateway, and a Gateway of each API."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,6 +27,28 @@ class Mesh:
     envoy: Envoy
     """The ingress: `envoy.url` is the Istio Gateway, `envoy.api_url` that of the Gateway API."""
 
+    def install(self) -> None:
+        """Put back what a test took away: the CRDs of both APIs and both Gateways; harmless if nothing is missing."""
+        install_crds(self.cluster)
+        self.make_gateways()
+
+    def make_gateways(self) -> None:
+        """Make a Gateway of each API and wait until Envoy serves both."""
+        istio.apply(self.cluster, [istio.gateway(GATEWAY, istio.NAMESPACE, self.envoy.port)])
+        gateway_api.gateway(self.cluster, self.envoy, istio.NAMESPACE, GATEWAY)
+        self.envoy.wait_for_port()
+
+
+def install_crds(cluster: Access) -> None:
+    """Apply the CRDs of Istio and of the Gateway API, and wait until they are served; again is harmless."""
+    _at_once(lambda: istio.install(cluster), lambda: gateway_api.install(cluster))
+
+
+def _at_once(*steps: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(len(steps)) as pool:
+        for done in [pool.submit(step) for step in steps]:
+            done.result()
+
 
 @contextmanager
 def meshed(cluster: Access, *, own: bool = False) -> Iterator[Mesh]:
@@ -38,20 +61,20 @@ def meshed(cluster: Access, *, own: bool = False) -> Iterator[Mesh]:
     with contextlib.ExitStack() as stack:
         if not own:
             stack.callback(_forget, cluster)
-        istio.install(cluster)
-        gateway_api.install(cluster)
+        install_crds(cluster)
         istiod = stack.enter_context(Istiod(cluster, inject=injection.files))
         envoy = stack.enter_context(Envoy(istiod.grpc))
-        istio.apply(cluster, [istio.gateway(GATEWAY, istio.NAMESPACE, envoy.port)])
-        gateway_api.gateway(cluster, envoy, istio.NAMESPACE, GATEWAY)
-        envoy.wait_for_port()
-        yield Mesh(cluster, istiod, envoy)
+        mesh = Mesh(cluster, istiod, envoy)
+        mesh.make_gateways()
+        yield mesh
 
 
 def _forget(cluster: Access) -> None:
-    gateway_api.remove(cluster)
-    istio.remove(cluster)
-    cluster.kubectl("delete", "--ignore-not-found", f"namespace/{istio.NAMESPACE}")
+    _at_once(
+        lambda: gateway_api.remove(cluster),
+        lambda: istio.remove(cluster),
+        lambda: cluster.kubectl("delete", "--ignore-not-found", f"namespace/{istio.NAMESPACE}"),
+    )
 
 
 def _require() -> None:

