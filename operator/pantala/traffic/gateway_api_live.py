@@ -1,0 +1,139 @@
+"""What a live HTTPRoute says: its shares, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pantala.manifest.types import Manifest
+from pantala.traffic.precedence import CONTENT_TYPE
+
+GROUP = "gateway.networking.k8s.io"
+_DENIED = {
+    "NotAllowedByListeners": "allow routes of this namespace and kind in allowedRoutes of the Gateway's listener",
+    "NoMatchingListenerHostname": "add a listener for the host to the Gateway, or change expose.hosts",
+    "NoMatchingParent": "name a Gateway that is there and has a listener for HTTP in expose.gatewayRef",
+    "BackendNotFound": "the Service of a version is not there, wait for the operator to write it",
+    "InvalidKind": "the Gateway's implementation takes no Services as backends: take another Gateway",
+    "RefNotPermitted": "allow the reference by a ReferenceGrant",
+    "UnsupportedValue": "the Gateway's implementation does not carry out a field of the route: remove it or take another Gateway",
+    "UnsupportedProtocol": "the Gateway's implementation cannot reach the server by its protocol",
+}
+"""What to do about a reason of the Gateway API (RouteConditionReason, v1)."""
+
+
+def shares(live: Manifest, services: Mapping[str, str]) -> dict[str, int] | None:
+    """The percent of requests that each version gets by a live HTTPRoute, those above 0.
+
+    Args:
+        live: The HTTPRoute with the model's name.
+        services: Version by the name of its Service.
+
+    Returns:
+        None if it cannot be told: the route is not one of ours, or somebody changed it.
+    """
+    found = [_weights(rule, services) for rule in _split(live)]
+    return found[0] if found and all(one == found[0] for one in found) else None
+
+
+def mirrors(live: Manifest, services: Mapping[str, str]) -> dict[str, int] | None:
+    """The percent of requests of which each version gets copies by a live HTTPRoute; None as in `shares`."""
+    found = [_copies(rule, services) for rule in _split(live)]
+    return found[0] if found and all(one == found[0] for one in found) else None
+
+
+def hosts(live: Manifest) -> tuple[str, ...]:
+    """The hosts that a live HTTPRoute claims at a gateway; none if it has no gateway as a parent."""
+    spec = live.get("spec", {})
+    if not any(parent.get("kind", "Gateway") == "Gateway" for parent in spec.get("parentRefs", ())):
+        return ()
+    return tuple(spec.get("hostnames", ()))
+
+
+def problem(live: Manifest, gateway: tuple[str, str] | None) -> str | None:
+    """What the controller of a gateway says is wrong with a live HTTPRoute, with the next step; None if nothing is.
+
+    Only what is said about the route as it is now counts (`observedGeneration`). Several controllers may report on
+    the same gateway: what one of them says is wrong is told, as nobody knows which of them has the traffic. What is
+    said about the Service as a parent, for clients inside of the cluster, is told only where there is no gateway, and
+    there nobody has to say anything: without a mesh the Service alone decides.
+
+    Args:
+        live: The HTTPRoute.
+        gateway: Namespace and name of the gateway that it is to be attached to, if any.
+    """
+    generation = live["metadata"].get("generation", 0)
+    answers = [
+        {one["type"]: one for one in parent.get("conditions", ()) if one.get("observedGeneration", 0) >= generation}
+        for parent in live.get("status", {}).get("parents", ())
+        if _is_parent(parent["parentRef"], live["metadata"]["namespace"], gateway)
+    ]
+    for conditions in answers:
+        for kind in ("Accepted", "ResolvedRefs"):
+            if (one := conditions.get(kind)) and one["status"] == "False":
+                return _sentence(gateway, one)
+    if gateway and not any("Accepted" in conditions for conditions in answers):
+        name = "/".join(gateway)
+        return (
+            f"no controller has taken the route for the Gateway {name} yet: wait some seconds, and if it stays so, check"
+            " that the Gateway is there and that the controller of its gatewayClassName runs"
+        )
+    return None
+
+
+def _sentence(gateway: tuple[str, str] | None, condition: Mapping[str, Any]) -> str:
+    reason, said = condition.get("reason", "Unknown"), condition.get("message", "").strip().rstrip(".")
+    who = f"the Gateway {'/'.join(gateway)}" if gateway else "the mesh"
+    what = "does not take the route" if condition["type"] == "Accepted" else "cannot reach what the route leads to"
+    step = _DENIED.get(reason, "see the conditions of the HTTPRoute")
+    return f"{who} {what} ({reason}{': ' + said if said else ''}): {step}"
+
+
+def _is_parent(ref: Mapping[str, Any], namespace: str, gateway: tuple[str, str] | None) -> bool:
+    if gateway is None:
+        return bool(ref.get("kind") == "Service")
+    group, kind = ref.get("group", GROUP), ref.get("kind", "Gateway")
+    return bool((group, kind, ref.get("namespace", namespace), ref["name"]) == (GROUP, "Gateway", *gateway))
+
+
+def _split(live: Manifest) -> list[Manifest]:
+    """The rules for requests that no other rule takes: of the shortest path, and without a condition besides that for gRPC.
+
+    By its conditions and not by its name, which a CRD before v1.4 does not keep.
+    """
+    rules = [rule for rule in live.get("spec", {}).get("rules", ()) if len(rule.get("matches", ())) == 1]
+    lengths = [len(rule["matches"][0].get("path", {}).get("value", "/")) for rule in rules]
+    found = [
+        rule
+        for rule, length in zip(rules, lengths, strict=True)
+        if length == min(lengths) and _names(rule) in ([], [CONTENT_TYPE])
+    ]
+    return found if any(not _names(rule) for rule in found) else []
+
+
+def _names(rule: Manifest) -> list[str]:
+    return [header["name"] for header in rule["matches"][0].get("headers", ())]
+
+
+def _weights(rule: Manifest, services: Mapping[str, str]) -> dict[str, int] | None:
+    found: dict[str, int] = {}
+    for ref in rule.get("backendRefs", ()):
+        if ref.get("kind", "Service") != "Service" or ref["name"] not in services:
+            return None
+        found[services[ref["name"]]] = found.get(services[ref["name"]], 0) + int(ref.get("weight", 1))
+    total = sum(found.values())
+    if total == 0 or any(weight * 100 % total for weight in found.values()):
+        return None
+    return {version: weight * 100 // total for version, weight in found.items() if weight}
+
+
+def _copies(rule: Manifest, services: Mapping[str, str]) -> dict[str, int] | None:
+    found: dict[str, int] = {}
+    for one in rule.get("filters", ()):
+        if one["type"] != "RequestMirror":
+            continue
+        mirror = one["requestMirror"]
+        if mirror["backendRef"]["name"] not in services or "fraction" in mirror:
+            return None
+        found[services[mirror["backendRef"]["name"]]] = int(mirror.get("percent", 100))
+    return found
