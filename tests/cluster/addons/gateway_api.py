@@ -1,11 +1,13 @@
 """The Gateway API in a cluster: its CRDs (standard channel) and a gateway that an Envoy outside of the cluster serves."""
 
+import re
 from typing import Any
 
 import yaml
 
 from tests.cluster import Access, build
 from tests.cluster.addons.envoy import Envoy
+from tests.cluster.process import wait_for
 
 CONTROLLER = "istio.io/gateway-controller"
 GROUP = "gateway.networking.k8s.io"
@@ -24,7 +26,13 @@ def remove(cluster: Access) -> None:
 def apply_crds(cluster: Access, manifests: str) -> None:
     """Apply CRDs given as YAML; server-side, because many are larger than what an annotation holds."""
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifests)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", "-", stdin=manifests)
+    names = re.findall(r"^  name: ([a-z]+\.[a-z.0-9]+)$", manifests, re.MULTILINE)
+    path = "jsonpath={.items[*].status.conditions[?(@.type=='Established')].status}"
+
+    def established() -> bool:  # `kubectl wait` asks for one after the other and takes seconds
+        return cluster.kubectl("get", "customresourcedefinitions", *names, "-o", path).split() == ["True"] * len(names)
+
+    wait_for(established, "CRDs established", 60, every=0.1)
 
 
 def delete_crds(cluster: Access, manifests: str) -> None:
