@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def with_children(name: str, namespace: str) -> list[dict[str, Any]]:
     """The model, and what the operator makes of it, without an owner: the bare client's work."""
     model = resource(name, namespace)
     model["metadata"]["uid"] = "none"
-    made = plan(InferenceModel.read(model), Observed(model=model), Settings()).apply
+    made = plan(InferenceModel.read(model), Observed(model=model), Settings(), datetime.now(UTC)).apply
     for child in made:
         del child["metadata"]["ownerReferences"]
     return [resource(name, namespace), *made]

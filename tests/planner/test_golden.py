@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import asdict
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -140,7 +141,15 @@ def test_second_pass_writes_nothing(case: str) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Tuples and mappings as YAML has them."""
+    """Tuples, sets, words and mappings as YAML has them."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return (
+        [plain(item) for item in value]
+        if isinstance(value, list | tuple)
+        else str(value)
+        if isinstance(value, StrEnum)
+        else value
+    )

@@ -10,7 +10,7 @@ from pantala.api.model import InferenceModel
 from pantala.cluster.apply import Action, needed, stamped
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Manifest, Ref
-from pantala.planner.observed import REPLICAS_OWNERS, Observed
+from pantala.planner.observed import REPLICAS_OWNERS, Mesh, Observed
 from pantala.planner.plan import Plan, plan
 from pantala.planner.report import Report, report
 from pantala.status.problem import Problem
@@ -50,14 +50,16 @@ class World:
         self.settings = settings or Settings()
         self.children: dict[Ref, Manifest] = {}
         self.pods: list[Manifest] = []
+        self.now = NOW
+        self.mesh = Mesh.NONE
 
     def seen(self) -> Observed:
         """What the operator would observe."""
-        return Observed(self.model, copy.deepcopy(self.children), tuple(self.pods))
+        return Observed(self.model, copy.deepcopy(self.children), tuple(self.pods), self.mesh)
 
     def plan(self) -> Plan:
         """The plan, without carrying it out."""
-        return plan(InferenceModel.read(self.model), self.seen(), self.settings)
+        return plan(InferenceModel.read(self.model), self.seen(), self.settings, self.now)
 
     def step(self) -> list[str]:
         """One pass; the writes that it took, as `create Service vision/resnet`."""

@@ -6,8 +6,8 @@ from pydantic import Field
 
 from pantala.api.base import Block, Duration, atomic, list_map
 
-VersionState = Literal["Starting", "Serving", "Parked", "Frozen", "Failed"]
-"""Starting: on its way to ready. Serving: has the traffic. Parked: at zero replicas, nothing asks for it. Frozen: left the
+VersionState = Literal["Starting", "Serving", "Mirroring", "Idle", "Parked", "Frozen", "Failed"]
+"""Starting: on its way to ready. Serving: gets requests. Mirroring: gets copies of requests. Idle: ready, but nothing asks for it any more; it is parked soon. Parked: at zero replicas, nothing asks for it. Frozen: left the
 spec but answers until its successor is ready. Failed: cannot get ready without a change."""
 
 
@@ -15,7 +15,7 @@ class Condition(Block):
     """One statement about the model, in the form that all Kubernetes tools read."""
 
     type: Annotated[str, Field(max_length=64)]
-    """Which statement: Accepted, Distributed, Ready, Reconciling, Stalled."""
+    """Which statement: Accepted, Distributed, Ready, TrafficReady, Reconciling, Stalled."""
     status: Literal["True", "False", "Unknown"]
     """Whether it holds."""
     reason: Annotated[str, Field(max_length=128)]
@@ -116,7 +116,7 @@ class VersionStatus(Block):
     name: Annotated[str, Field(max_length=20)]
     """Name of the version."""
     state: VersionState | None = None
-    """Starting, Serving, Parked (zero replicas: nothing asks for it), Frozen (left the spec, answers until its successor is ready) or Failed. Default: unknown."""
+    """Starting, Serving, Mirroring (gets copies of requests), Idle (nothing asks for it any more, its replicas are kept for a while), Parked (zero replicas: nothing asks for it), Frozen (left the spec, answers until its successor is ready) or Failed. Default: unknown."""
     desired_replicas: Annotated[int, Field(ge=0)] | None = None
     """Replicas that there shall be. Default: unknown."""
     ready_replicas: Annotated[int, Field(ge=0)] | None = None

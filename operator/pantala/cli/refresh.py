@@ -57,13 +57,13 @@ class Effect:
         return f"version {self.version}: {', '.join(parts)}; {self.pods} pod{'' if self.pods == 1 else 's'} replaced"
 
 
-def effects(live: access.Live, settings: Settings, value: str) -> tuple[Effect, ...]:
+def effects(live: access.Live, settings: Settings, value: str, now: datetime) -> tuple[Effect, ...]:
     """What the operator will change once the model's refresh annotation is `value`. Pure."""
     meta = live.seen.model["metadata"]
     annotations = {**(meta.get("annotations") or {}), naming.ANNOTATION_REFRESH: value}
     obj = {**live.seen.model, "metadata": {**meta, "annotations": annotations}}
     seen = Observed(obj, live.seen.children, live.seen.pods)
-    plan = planning.plan(InferenceModel.read(obj), seen, settings)
+    plan = planning.plan(InferenceModel.read(obj), seen, settings, now)
     wanted = (stamped(manifest) for manifest in plan.apply if manifest["kind"] == DEPLOYMENT.kind)
     found = ((manifest, live.raw.get(Ref.of(manifest))) for manifest in wanted)
     return tuple(_effect(manifest, raw, seen) for manifest, raw in found if raw is not None)
@@ -145,7 +145,7 @@ async def _run(job: _Job, kubeconfig: str | None, context: str | None) -> int:
             )
         # To the microsecond, so that two in one second are two.
         value = job.now().isoformat().replace("+00:00", "Z")
-        found = effects(live, job.settings, value)
+        found = effects(live, job.settings, value, job.now())
         _tell(job, live, namespace, found, value)
         if not job.yes and not job.dry_run:
             await asyncio.to_thread(sys.stdout.flush)

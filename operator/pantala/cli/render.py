@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import click
 
@@ -38,13 +39,14 @@ class Rendered:
     """What cannot be rendered."""
 
 
-def rendered(obj: Manifest, live: Observed | None, settings: Settings) -> Rendered:
+def rendered(obj: Manifest, live: Observed | None, settings: Settings, now: datetime) -> Rendered:
     """What the operator would write for a checked resource of a file. Pure.
 
     Args:
         obj: The resource, with its namespace.
         live: What the cluster holds of it; None for a new model.
         settings: Those of the operator.
+        now: The time.
     """
     if live is None:
         obj = {**obj, "metadata": {**obj["metadata"], "uid": NEW_UID}}
@@ -55,7 +57,7 @@ def rendered(obj: Manifest, live: Observed | None, settings: Settings) -> Render
         annotations = {**(stored.get("annotations") or {}), **(meta.get("annotations") or {})}
         obj = {**obj, "metadata": {**stored, "annotations": annotations}}
     model = InferenceModel.read(obj)
-    made = planning.plan(model, live, settings)
+    made = planning.plan(model, live, settings, now)
     where = f"{model.metadata.namespace}/{model.metadata.name}"
     notes = (f"{where}: spec.paused is set, so the operator writes nothing.",) if made.paused else ()
     problems = tuple(
@@ -105,7 +107,9 @@ def render(
     objects = resources.load(files)
     if diff:
         sys.exit(asyncio.run(_diff(objects, namespace, settings, kubeconfig, context, brief=brief, form=form)))
-    results = [rendered(resources.place(obj, namespace, "default"), None, settings) for obj in objects]
+    results = [
+        rendered(resources.place(obj, namespace, "default"), None, settings, datetime.now(UTC)) for obj in objects
+    ]
     manifests = [manifest for result in results for manifest in result.apply]
     if brief:
         manifests = [output.without(manifest, output.OPERATORS_OWN) for manifest in manifests]
@@ -131,7 +135,7 @@ async def _diff(
             here = resources.place(obj, namespace, place.namespace)
             meta = here["metadata"]
             live = await access.observe(place.client, meta["namespace"], meta["name"])
-            result = rendered(here, live.seen if live else None, settings)
+            result = rendered(here, live.seen if live else None, settings, datetime.now(UTC))
             strangers = []
             for manifest in result.apply:
                 ref = Ref.of(manifest)

@@ -77,7 +77,7 @@ def _missing_in_list(desired: Sequence[Any], live: Any, names: tuple[str, ...], 
         return path
     name = names[-1] if names else ""
     keys = _port_keys(desired) if name == "ports" else _LIST_KEYS.get(name)
-    if keys is None:
+    if keys is None or not all(isinstance(item, Mapping) for item in desired):  # policies list ports as texts
         if len(desired) != len(live):
             return path
         for index, (want, have) in enumerate(zip(desired, live, strict=True)):
@@ -105,7 +105,7 @@ def _missing_by_key(
 
 def _port_keys(desired: Sequence[Any]) -> tuple[str, ...]:
     """Ports are merged by number and protocol: `containerPort` in a container, `port` in a Service."""
-    return ("containerPort",) if desired and "containerPort" in desired[0] else ("port",)
+    return ("containerPort",) if any("containerPort" in item for item in desired) else ("port",)
 
 
 def _same(desired: Any, live: Any, names: tuple[str, ...]) -> bool:

@@ -83,5 +83,9 @@ class ServerParts:
     """The version's ConfigMap, mounted at /etc/pantala: file name to content."""
     parts: PodParts = field(default_factory=PodParts)
     """Further volumes of the pod and mounts of the server (shared memory, scratch space)."""
+    example_path: str = "/"
+    """Path of a request that the server answers with 200, whatever the model."""
+    example_options: tuple[str, ...] = ()
+    """Options of curl for that request."""
     drain_seconds: int = 10
     """How long a request in flight may take after the pod has left the endpoints."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -73,6 +73,17 @@ def fields(measured: Measurements, shares: Collection[str]) -> dict[str, Fields]
         name: {**({"observed": observed[name]} if name in observed else {}), "measured": _told(one)}
         for name, one in measured.items()
     }
+
+
+def told(traffic: Iterable[Mapping[str, Any]]) -> dict[str, Fields]:
+    """The measured fields of `status.traffic` by version; a version without any is left out."""
+    found = {one["version"]: {name: one[name] for name in ("observed", "measured") if name in one} for one in traffic}
+    return {name: one for name, one in found.items() if one}
+
+
+def remembered(before: Mapping[str, Fields]) -> dict[str, Measurement]:
+    """Measurements that make these fields again, as long as nothing better is known: after a restart."""
+    return {name: _read(one["measured"]) for name, one in before.items() if "requests" in one.get("measured", {})}
 
 
 def settle(
@@ -150,16 +161,23 @@ def _milliseconds(duration: str) -> float:
 
 def _told(one: Measurement) -> dict[str, Any]:
     requests = int(_digits(one.requests))
-    found: dict[str, Any] = {"requests": requests}
-    if requests:
-        percent = min(100.0, 100 * one.errors / one.requests)
-        found["errorPercent"] = f"{_digits(percent) if percent >= 10 else percent:.1f}"  # noqa: PLR2004 -- two digits
+    if not requests:
+        return {"requests": 0}
+    percent = min(100.0, 100 * one.errors / one.requests)
+    error = f"{_digits(percent) if percent >= 10 else percent:.1f}"  # noqa: PLR2004 -- two digits
+    found: dict[str, Any] = {"requests": requests, "errorPercent": error}
     for name, value in (("p50", one.p50), ("p99", one.p99)):
         if value is not None:
             # A latency of nothing would say that nothing was measured.
             whole = max(1, round(_digits(value / timedelta(milliseconds=1))))
             found[name] = durations.format(timedelta(milliseconds=whole))
     return found
+
+
+def _read(one: Mapping[str, Any]) -> Measurement:
+    requests = float(one["requests"])
+    latencies = [durations.parse(one[name]) if name in one else None for name in ("p50", "p99")]
+    return Measurement(requests, requests * float(one.get("errorPercent", 0)) / 100, *latencies)
 
 
 def _digits(value: float, keep: int = 2) -> float:

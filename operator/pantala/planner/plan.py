@@ -1,14 +1,16 @@
 """What to do about one model: a value that a test compares and `cluster` carries out.
 
-Which version answers is read off the cluster, never remembered: the model's Service selects it. A version that left the
-spec stays, frozen, for as long as that Service selects it; the Service moves when the target is rolled out, and only
-then is the old version parked or removed. A crash between any two writes leaves a state that the same rules continue.
+Which version answers is read off the cluster, never remembered: the model's Service selects it, and the live route gives the
+shares. A version that left the spec stays, frozen, for as long as either of them leads to it; they move when the target is
+rolled out, and only then is the old version parked or removed. A crash between any two writes leaves a state that the same
+rules continue.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from pantala import naming
 from pantala.api import resolve
@@ -17,8 +19,9 @@ from pantala.api.resolve import ResolvedVersion
 from pantala.autoscaling import budget, hpa
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Manifest, Ref
-from pantala.planner import deployment, render
-from pantala.planner.observed import Observed, rolled_out
+from pantala.planner import deployment, keeping, render, routing
+from pantala.planner.observed import Observed
+from pantala.planner.routing import Routing
 from pantala.storage.base import Invalid
 from pantala.traffic import service
 
@@ -35,8 +38,14 @@ class Plan:
     """The version that is to get all traffic."""
     serving: str = ""
     """The version that the model's Service selects after this plan."""
-    frozen: str | None = None
-    """A version that left the spec and still answers."""
+    frozen: tuple[str, ...] = ()
+    """Versions that left the spec and still answer, or are kept for a moment."""
+    routing: Routing = field(default_factory=Routing)
+    """The way of requests."""
+    asked: frozenset[str] = frozenset()
+    """Versions that the spec asks for: a share, copies, a rule."""
+    wait: float | None = None
+    """Seconds after which to plan again though nothing happens."""
     invalid: Mapping[str, Invalid] = field(default_factory=dict)
     """Versions that cannot have a pod, with the reason."""
     images: Mapping[str, str] = field(default_factory=dict)
@@ -44,42 +53,61 @@ class Plan:
     paused: bool = False
 
 
-def plan(model: InferenceModel, seen: Observed, settings: Settings) -> Plan:
+def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetime) -> Plan:
     """Everything that one model needs, from what is known about it. Pure."""
     target = resolve.target(model)
     names = tuple(version.name for version in model.spec.versions)
-    stable = seen.stable if seen.stable in {*names, *seen.versions()} else None
-    serving = target if stable is None or stable == target or rolled_out(seen.deployment(target)) else stable
+    known = {*names, *seen.versions()}
+    stable = seen.stable if seen.stable in known else None
+    made = routing.routing(model, seen, settings, now)
     if model.spec.paused:
-        return Plan(target=target, serving=stable or target, paused=True)
-    apply: list[Manifest] = []
-    invalid: dict[str, Invalid] = {}
-    images: dict[str, str] = {}
-    # The live selector counts as well: nothing is parked in the pass that moves the traffic away from it.
-    active = {target, serving, stable}
+        return Plan(target=target, serving=stable or target, paused=True, routing=made, asked=resolve.asked(model))
+    serving = made.serving
+    # The live selector and the live route count as well: nothing is parked in the pass that moves requests away from it.
+    active = known & {target, serving, stable, *resolve.asked(model), *made.users}
+    kept = keeping.kept(model, seen, known - active, now)
+    active |= kept.names
     floor = _replicas(seen.deployment(stable)) if stable is not None and stable != target else 0
-    for name in names:
-        version = resolve.resolve(model, name)
-        live = seen.deployment(name)
-        waking = name in active and _replicas(live) == 0 and not seen.pods_of(name)
-        rendering = render.render(model, version, settings, live, status=seen.model.get("status") or {}, waking=waking)
-        if isinstance(rendering, Invalid):
-            invalid[name] = rendering
-            continue
-        images[name] = rendering.images.server
-        apply += _version(model, version, rendering, seen, parked=name not in active, floor=floor)
+    apply, invalid, images = _versions(model, seen, settings, active=active, floor=floor)
     if serving in names and serving not in invalid:
         apply += _model(model, resolve.resolve(model, serving))
-    frozen = stable if stable is not None and stable not in names and stable in {serving, seen.stable} else None
+    owner = owner_reference(model)
+    routes = routing.objects(model, seen, settings, made, owner)
+    frozen = tuple(name for name in sorted(active) if name not in names and name in seen.versions())
+    moved = made.live.shares != made.shares and bool(routes)
+    waits = [wait for wait in (made.wait, kept.wait, 0.0 if moved else None) if wait is not None]
     return Plan(
-        apply=tuple(apply),
-        delete=_leftovers(seen, apply, frozen, invalid),
+        apply=(*apply, *routes),
+        delete=_leftovers(seen, [*apply, *routes], frozen, invalid, held=made.held),
         target=target,
         serving=serving,
         frozen=frozen,
         invalid=invalid,
         images=images,
+        routing=made,
+        asked=resolve.asked(model),
+        wait=min(waits, default=None),
     )
+
+
+def _versions(
+    model: InferenceModel, seen: Observed, settings: Settings, *, active: Collection[str], floor: int
+) -> tuple[list[Manifest], dict[str, Invalid], dict[str, str]]:
+    """The objects of all versions of the spec, the versions that cannot have any, and the images of the others."""
+    apply: list[Manifest] = []
+    invalid: dict[str, Invalid] = {}
+    images: dict[str, str] = {}
+    for item in model.spec.versions:
+        version = resolve.resolve(model, item.name)
+        live = seen.deployment(item.name)
+        waking = item.name in active and _replicas(live) == 0 and not seen.pods_of(item.name)
+        rendering = render.render(model, version, settings, live, status=seen.model.get("status") or {}, waking=waking)
+        if isinstance(rendering, Invalid):
+            invalid[item.name] = rendering
+            continue
+        images[item.name] = rendering.images.server
+        apply += _version(model, version, rendering, seen, parked=item.name not in active, floor=floor)
+    return apply, invalid, images
 
 
 def owner_reference(model: InferenceModel) -> Manifest:
@@ -133,9 +161,13 @@ def _model(model: InferenceModel, serving: ResolvedVersion) -> list[Manifest]:
     labels, selector = naming.labels(name), naming.selector(serving.name, name)
     server = render.server_parts(serving)
     built = [service.model_service(name, namespace, labels, owner, selector, server)]
-    if model.spec.expose is not None and model.spec.expose.node_port is not None:
-        outside, ports = naming.node_port_name(name), model.spec.expose.node_port
+    expose = model.spec.expose
+    if expose is not None and expose.node_port is not None:
+        outside, ports = naming.node_port_name(name), expose.node_port
         built.append(service.node_port_service(outside, namespace, labels, owner, selector, server, ports))
+    if expose is not None and expose.load_balancer is not None:
+        outside, asked = naming.load_balancer_name(name), expose.load_balancer
+        built.append(service.load_balancer_service(outside, namespace, labels, owner, selector, server, asked))
     return built
 
 
@@ -144,19 +176,22 @@ def _replicas(live: Manifest | None) -> int:
 
 
 def _leftovers(
-    seen: Observed, apply: list[Manifest], frozen: str | None, invalid: Mapping[str, Invalid]
+    seen: Observed, apply: list[Manifest], frozen: tuple[str, ...], invalid: Mapping[str, Invalid], *, held: bool
 ) -> tuple[Manifest, ...]:
-    """Own children that the plan does not want, but for those of a frozen or an invalid version."""
+    """Own children that the plan does not want, but for those of frozen and invalid versions, and for a route that is held."""
     wanted = {Ref.of(manifest) for manifest in apply}
-    keep = {frozen, *invalid} - {None}
-    keeps_services = frozen is not None or not any(ref.name == seen.name for ref in wanted)
+    keep = {*frozen, *invalid}
+    # The model's own Services stay where nothing is known any more of the version that they select.
+    keeps_services = Ref("Service", seen.namespace, seen.name) not in wanted
     found = []
     for ref, obj in sorted(seen.children.items()):
         if ref in wanted or not seen.owns(obj) or "deletionTimestamp" in obj["metadata"]:
             continue
         version = obj["metadata"].get("labels", {}).get(naming.LABEL_VERSION)
-        # The model's own Services stay where nothing is known any more of the version that they select.
-        if version in keep or (version is None and keeps_services):
+        if ref.kind in routing.OBJECTS:
+            if held or keeps_services:
+                continue
+        elif version in keep or (version is None and keeps_services):
             continue
         found.append(obj)
     return tuple(found)

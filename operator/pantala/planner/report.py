@@ -14,7 +14,8 @@ from pantala.api import resolve
 from pantala.api.model import InferenceModel
 from pantala.manifest.canonical import canonical
 from pantala.manifest.types import Manifest
-from pantala.planner import account, ledger
+from pantala.planner import account, ledger, traffic_report
+from pantala.planner.addresses import addresses
 from pantala.planner.ledger import Ledger
 from pantala.planner.observed import Observed, ready_pods, rolled_out
 from pantala.planner.plan import Plan
@@ -67,27 +68,26 @@ def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Pr
     names = [version.name for version in model.spec.versions]
     before: Mapping[str, Any] = seen.model.get("status") or {}
     known = {version["name"]: version for version in before.get("versions", ())}
-    every = [*names, *([plan.frozen] if plan.frozen else [])]
+    every = [*names, *plan.frozen]
     ledgers = _ledgers(seen, {name: known.get(name, {}) for name in every}, now)
     versions = {name: _version(model, seen, plan, name, ledgers[name]) for name in every}
     # Without the model's own Service (a stranger may have its name) no request reaches a pod.
-    found = verdicts(plan, versions, problems, routed=seen.stable == plan.serving)
+    outside = model.spec.expose
+    ports = outside is not None and (outside.node_port is not None or outside.load_balancer is not None)
+    found = verdicts(plan, versions, problems, routed=seen.stable == plan.serving, ports=ports)
     generation = model.metadata.generation
     serving = versions.get(plan.serving)
     status: Manifest = {
         "observedGeneration": generation,
         "conditions": conditions.merge(before.get("conditions", ()), found, generation, now),
         "version": plan.serving,
-        "versions": [_version_status(plan, version) for version in versions.values()],
+        "versions": [_version_status(plan, version, known.get(version.name, {}), now) for version in versions.values()],
+        **addresses(model, seen, plan),
     }
-    url = _url(model, seen)
-    if url is not None:
-        status["url"] = url
     if serving is not None:
         status["replicas"] = f"{serving.ready}/{serving.wanted}"
-    ports = _node_ports(seen, model)
-    if ports:
-        status["nodePort"] = ports
+    if traffic := traffic_report.traffic(plan, seen):
+        status["traffic"] = traffic
     size = (
         STATUS_BYTES
         - ledger.MARKS_BYTES
@@ -158,13 +158,15 @@ def _without_effect(model: InferenceModel, name: str, told: account.Account | No
     return f"{words}: without effect, because the store has a config.pbtxt for the model. Set it there, or remove the file."
 
 
-def _version_status(plan: Plan, version: Version) -> Manifest:
+def _version_status(plan: Plan, version: Version, before: Mapping[str, Any], now: datetime) -> Manifest:
     status: Manifest = {
         "name": version.name,
         "state": _state(plan, version),
         "desiredReplicas": version.wanted,
         "readyReplicas": version.ready,
     }
+    if _idle(plan, version):
+        status["idleSince"] = before.get("idleSince") or conditions.timestamp(now)
     if version.name in plan.images:
         status["image"] = plan.images[version.name]
     if version.problem is not None:
@@ -175,28 +177,21 @@ def _version_status(plan: Plan, version: Version) -> Manifest:
 
 
 def _state(plan: Plan, version: Version) -> str:
-    if version.name == plan.frozen:
+    routing = plan.routing
+    if version.name in plan.frozen:
         return "Frozen"
-    if version.name == plan.serving and version.ready > 0:
+    if version.ready > 0 and (version.name == plan.serving or version.name in {*routing.shares, *routing.rules}):
         return "Serving"
+    if version.ready > 0 and version.name in routing.mirrors:
+        return "Mirroring"
     if version.problem is not None and version.problem.terminal:
         return "Failed"
-    return "Starting" if version.name in {plan.target, plan.serving} else "Parked"
+    if version.name in {plan.target, plan.serving} | plan.asked:
+        return "Starting"
+    return "Idle" if version.wanted else "Parked"
 
 
-def _url(model: InferenceModel, seen: Observed) -> str | None:
-    service = seen.child("Service", model.metadata.name)
-    if service is None:
-        return None
-    ports = service["spec"].get("ports", ())
-    port = next((item["port"] for item in ports if item["name"] == "http"), 80)
-    suffix = "" if port == 80 else f":{port}"  # noqa: PLR2004 -- the default of HTTP
-    return f"http://{model.metadata.name}.{model.metadata.namespace}.svc{suffix}"
-
-
-def _node_ports(seen: Observed, model: InferenceModel) -> Manifest:
-    service = seen.child("Service", naming.node_port_name(model.metadata.name))
-    ports = service["spec"].get("ports", ()) if service else ()
-    return {
-        item["name"]: item["nodePort"] for item in ports if item["name"] in {"http", "grpc"} and item.get("nodePort")
-    }
+def _idle(plan: Plan, version: Version) -> bool:
+    """Whether the version has replicas that nothing asks for any more."""
+    asked = {plan.target, plan.serving, *plan.asked, *plan.routing.shares}
+    return version.wanted > 0 and version.name not in asked

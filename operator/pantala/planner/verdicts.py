@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pantala.planner import traffic_report
 from pantala.planner.ledger import Ledger
 from pantala.planner.plan import Plan
 from pantala.planner.weights import Weights
@@ -29,7 +30,7 @@ class Version:
 
 
 def verdicts(
-    plan: Plan, versions: Mapping[str, Version], problems: tuple[Problem, ...], *, routed: bool
+    plan: Plan, versions: Mapping[str, Version], problems: tuple[Problem, ...], *, routed: bool, ports: bool = False
 ) -> list[Condition]:
     """The conditions of a model.
 
@@ -38,6 +39,7 @@ def verdicts(
         versions: What came of it, by name; the plan's target is among them.
         problems: What kept children from being written.
         routed: Whether the model's own Service selects the version that is to answer.
+        ports: Whether node ports or a load balancer lead to one version.
     """
     target, serving = versions[plan.target], versions.get(plan.serving)
     invalid = [version.problem for version in versions.values() if version.name in plan.invalid and version.problem]
@@ -45,7 +47,9 @@ def verdicts(
     forbidden = [
         item for item in (target.problem, serving and serving.problem) if item and item.reason is Reason.POD_SECURITY
     ]
-    refused = (*problems, *invalid, *dict.fromkeys(forbidden))
+    astray = plan.routing.problems
+    unsupported = [problem for problem in astray if problem.reason is Reason.NOT_SUPPORTED]
+    refused = (*problems, *invalid, *dict.fromkeys(forbidden), *unsupported)
     found = []
     if plan.paused:
         found.append(
@@ -64,7 +68,10 @@ def verdicts(
     distributed = _distributed(target, versions)
     if distributed is not None:
         found.append(distributed)
-    settled = plan.serving == plan.target and target.rolled_out and plan.frozen is None and not refused
+    if (traffic := traffic_report.condition(plan, ports=ports)) is not None:
+        found.append(traffic)
+    trouble = trouble or next(iter(astray), None)
+    settled = plan.serving == plan.target and target.rolled_out and not plan.frozen and not refused and not astray
     if not settled and not plan.paused:
         if trouble is not None and trouble.terminal:
             found.append(Condition("Stalled", status=True, reason=trouble.reason, message=trouble.message))

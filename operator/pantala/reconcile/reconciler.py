@@ -78,7 +78,7 @@ class Reconciler:
             model = InferenceModel.read(seen.model)
         except ValidationError as error:
             return await self._tell(key, seen, unreadable(seen, error, self._now()))
-        plan = planning.plan(model, seen, self._settings)
+        plan = planning.plan(model, seen, self._settings, self._now())
         problems = await self._writer.apply(seen, plan.apply)
         if not any(problem.reason is Reason.FORBIDDEN for problem in problems):
             await self._writer.prune(plan.delete)
@@ -89,7 +89,8 @@ class Reconciler:
         wait = await self._tell(key, after, outcome)
         if seen.stable is not None and after.stable != seen.stable:
             return 0.0  # The traffic has moved: the old version can go, and no event tells of our own write.
-        return RECHECK_SECONDS if wait is None and problems else wait
+        waits = [wait, plan.wait, RECHECK_SECONDS if problems else None]
+        return min((one for one in waits if one is not None), default=None)
 
     def _namespace_ends(self, namespace: str) -> float | None:
         """Seconds to leave a namespace alone because it was being deleted a moment ago; None if it was not."""

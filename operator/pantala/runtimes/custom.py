@@ -41,6 +41,7 @@ class Custom:
             metrics_port=spec.metrics_port,
             metrics_path=spec.metrics_path or "/metrics",
             parts=common.scratch(),
+            example_path=spec.health_path,
             drain_seconds=common.drain_seconds(version),
         )
 

@@ -81,6 +81,9 @@ class TorchServe:
                 "start.py": start(version, drain),
             },
             parts=common.scratch(),
+            # Describes the model's API; what a prediction wants, its handler alone knows.
+            example_path=f"/predictions/{version.model_name}",
+            example_options=("-X", "OPTIONS"),
             drain_seconds=drain,
         )
 

@@ -61,6 +61,7 @@ class Triton:
             metrics_port=8002,
             files={"config.pbtxt": config(version)},
             parts=_parts(version),
+            example_path=f"/v2/models/{version.model_name}",
             drain_seconds=drain,
         )
 

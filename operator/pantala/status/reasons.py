@@ -98,6 +98,30 @@ class Reason(StrEnum):
     STARTUP_TIMEOUT = "StartupTimeout"
     """The pods did not get ready within `runtime.startupTimeout`."""
 
+    # The way of requests.
+    ROUTED = "Routed"
+    """The live route gives every version the share that the spec asks for."""
+    VERSION_NOT_READY = "VersionNotReady"
+    """A version that is to get requests or copies is not ready: others get its share meanwhile."""
+    MESH_MISSING = "MeshMissing"
+    """The spec asks for what only a mesh can do, and the cluster has none."""
+    NOT_SUPPORTED = "NotSupported"
+    """The spec asks for what the mesh in use cannot do."""
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+    """The gateway does not take the route."""
+    NOT_ENFORCED = "NotEnforced"
+    """Replicas have no sidecar, which alone could enforce what the spec asks for."""
+    HOST_CONFLICT = "HostConflict"
+    """Another model has the host."""
+    HOST_NOT_ALLOWED = "HostNotAllowed"
+    """The namespace may not use the host."""
+    HOST_MISSING = "HostMissing"
+    """The model is to be exposed, and has no host."""
+    HOST_NOT_SERVED = "HostNotServed"
+    """The gateway takes no requests for the host."""
+    GATEWAY_MISSING = "GatewayMissing"
+    """The gateway does not exist, or there is none to be used."""
+
 
 TERMINAL = frozenset(
     {
@@ -125,6 +149,14 @@ TERMINAL = frozenset(
         Reason.OUT_OF_MEMORY,
         Reason.RESTART_LOOP,
         Reason.STARTUP_TIMEOUT,
+        Reason.MESH_MISSING,
+        Reason.NOT_SUPPORTED,
+        Reason.NOT_ENFORCED,
+        Reason.HOST_CONFLICT,
+        Reason.HOST_NOT_ALLOWED,
+        Reason.HOST_MISSING,
+        Reason.HOST_NOT_SERVED,
+        Reason.GATEWAY_MISSING,
     }
 )
 """Reasons that pass only when somebody changes something: they set `Stalled`. All others are waited out."""

@@ -23,7 +23,9 @@ def _by_type(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {condition["type"]: condition for condition in status.get("conditions", ())}
 
 
-_TOLD = ("Accepted", "Ready", "Stalled")
+_EARLY = frozenset({Reason.VERSION_NOT_READY, Reason.ROUTE_NOT_ACCEPTED})
+"""Reasons that every new route has for a moment."""
+_TOLD = ("Accepted", "Ready", "TrafficReady", "Stalled")
 
 
 def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Notice, ...]:
@@ -36,9 +38,12 @@ def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Notice,
             continue
         bad = status == ("True" if kind == "Stalled" else "False")
         # What is expected is not told: a new model is accepted and not ready yet.
-        if known is None and ((kind == "Accepted" and not bad) or (kind == "Ready" and bad)):
+        expected = {"Accepted": not bad, "Ready": bad, "TrafficReady": not bad or new[kind]["reason"] in _EARLY}
+        if known is None and expected.get(kind, False):
             continue
-        if kind == "Stalled" and new.get("Accepted", {}).get("status") == "False":
+        if kind == "Stalled" and any(
+            new.get(other, {}).get("status") == "False" for other in ("Accepted", "TrafficReady")
+        ):
             continue  # told already, in the same words
         notices.append(Notice("Warning" if bad else "Normal", new[kind]["reason"], new[kind]["message"]))
     weights = new.get("Distributed", {})

@@ -5,7 +5,7 @@ kube-proxy knows no weights: each of these Services selects exactly one version.
 
 from collections.abc import Mapping
 
-from pantala.api.traffic import NodePorts
+from pantala.api.traffic import LoadBalancer, NodePorts
 from pantala.manifest.types import Manifest, Port, ServerParts
 
 
@@ -82,6 +82,41 @@ def node_port_service(
     return _service(name, namespace, labels, owner, {"type": "NodePort", "selector": dict(selector), "ports": ports})
 
 
+def load_balancer_service(
+    name: str,
+    namespace: str,
+    labels: Mapping[str, str],
+    owner: tuple[Manifest, ...],
+    selector: Mapping[str, str],
+    server: ServerParts,
+    asked: LoadBalancer,
+) -> Manifest:
+    """The Service by which a cloud gives the model an address of its own.
+
+    Args:
+        name: Name of the Service.
+        namespace: Its namespace.
+        labels: Its labels.
+        owner: Its owner references.
+        selector: Labels that select the pods of the version that answers.
+        server: Whose ports it offers.
+        asked: What the user wants of the cloud.
+    """
+    spec: Manifest = {
+        "type": "LoadBalancer",
+        "selector": dict(selector),
+        "ports": [_port(port) for port in client_ports(server)],
+    }
+    if asked.load_balancer_class is not None:
+        spec["loadBalancerClass"] = asked.load_balancer_class
+    if asked.source_ranges is not None:
+        spec["loadBalancerSourceRanges"] = [text if "/" in text else _single(text) for text in asked.source_ranges]
+    made = _service(name, namespace, labels, owner, spec)
+    if asked.annotations:
+        made["metadata"]["annotations"] = dict(asked.annotations)
+    return made
+
+
 def client_ports(server: ServerParts) -> tuple[Port, ...]:
     """The ports that answer requests; metrics are not for clients."""
     return tuple(port for port in server.ports if port.in_service and port.name in {"http", "grpc"})
@@ -100,6 +135,11 @@ def prometheus_annotations(server: ServerParts) -> dict[str, str]:
         "prometheus.io/port": str(server.metrics_port),
         "prometheus.io/path": server.metrics_path,
     }
+
+
+def _single(address: str) -> str:
+    """The range that holds one address: a Service takes ranges only."""
+    return f"{address}/{128 if ':' in address else 32}"
 
 
 def _port(port: Port) -> Manifest:

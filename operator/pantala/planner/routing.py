@@ -1,0 +1,328 @@
+"""The way of requests to a model: what is asked for, what versions are ready for, and the objects that make it true. Pure.
+
+What the live route gives is read off the cluster and never remembered, so a crash between any two writes leaves a state
+that the same rules continue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from pantala import naming
+from pantala.api import resolve
+from pantala.api.model import InferenceModel
+from pantala.api.traffic import Traffic
+from pantala.manifest.settings import Settings
+from pantala.manifest.types import Manifest
+from pantala.planner import hosts as claims
+from pantala.planner import render
+from pantala.planner import shares as sharing
+from pantala.planner.hosts import Exposure
+from pantala.planner.observed import Mesh, Observed
+from pantala.planner.shares import Standing
+from pantala.status.problem import Problem
+from pantala.status.reasons import Reason
+from pantala.traffic import authentication, gateway_api, istio, policies, service
+from pantala.traffic.route import Backend, Refusal, Route, Split, protected
+
+ROUTES = {Mesh.ISTIO: "VirtualService", Mesh.GATEWAY_API: "HTTPRoute"}
+"""Kind of the object that holds the shares."""
+OBJECTS = frozenset(
+    {"VirtualService", "HTTPRoute", "DestinationRule", "EnvoyFilter", "AuthorizationPolicy", "RequestAuthentication"}
+)
+"""Kinds of the objects that make up a route."""
+SIDECAR = "istio-proxy"
+"""Name of the container that Istio puts beside the server."""
+_HOLDING = frozenset({Reason.NOT_SUPPORTED})
+
+
+@dataclass(frozen=True)
+class Live:
+    """What the live route gives."""
+
+    shares: Mapping[str, int] = field(default_factory=dict)
+    """Percent by version; empty: there is no route, or it cannot be told."""
+    mirrors: Mapping[str, int] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Routing:
+    """The route of a model as it is to be."""
+
+    mesh: Mesh = Mesh.NONE
+    asked: Mapping[str, int] = field(default_factory=dict)
+    """Percent by version, as the spec asks for it."""
+    shares: Mapping[str, int] = field(default_factory=dict)
+    """Percent by version, as far as they are ready."""
+    mirrors: Mapping[str, int] = field(default_factory=dict)
+    """Percent of requests that are copied, by the version that gets the copies, as far as they are ready."""
+    rules: frozenset[str] = frozenset()
+    """Versions to which rules send requests, as far as they are ready."""
+    live: Live = field(default_factory=Live)
+    """What the route gave before this plan."""
+    exposure: Exposure = field(default_factory=Exposure)
+    problems: tuple[Problem, ...] = ()
+    """What keeps requests from going where the spec wants them, gravest first."""
+    wait: float | None = None
+    """Seconds after which it may be different though nothing happens."""
+
+    @property
+    def held(self) -> bool:
+        """Whether the live route stays as it is, because the one that is asked for cannot be had."""
+        return any(problem.reason in _HOLDING for problem in self.problems)
+
+    @property
+    def serving(self) -> str:
+        """The version that gets most requests: the one that clients without a mesh reach."""
+        return max(self.shares, key=lambda name: self.shares[name])
+
+    @property
+    def users(self) -> frozenset[str]:
+        """Versions that get requests or copies, now or after this plan."""
+        return frozenset({*self.shares, *self.live.shares, *self.live.mirrors})
+
+
+def routing(model: InferenceModel, seen: Observed, settings: Settings, now: datetime) -> Routing:
+    """Decide about the route of a model.
+
+    Args:
+        model: The resource.
+        seen: What the cluster holds.
+        settings: The installation's.
+        now: The time.
+    """
+    traffic, live, wanted = model.spec.traffic, read(seen), resolve.shares(model)
+    refused = _without_mesh(model) if seen.mesh is Mesh.NONE else _refused(model, seen.mesh)
+    # Without shares all requests go to one version: that with the largest.
+    asked = wanted if seen.mesh is not Mesh.NONE else {resolve.target(model): 100}
+    given = live.shares or ({seen.stable: 100} if seen.stable else {})
+    known = standings(seen, {*asked, *given, *resolve.asked(model)})
+    decided = sharing.shares(asked, given, known, now)
+    if seen.mesh is Mesh.NONE or refused:
+        return Routing(seen.mesh, wanted, decided.configured, live=live, problems=refused, wait=decided.wait)
+    exposure = claims.exposure(model, seen, settings, live.hosts)
+    problems = [
+        *_unenforced(traffic, seen),
+        *exposure.problems,
+        *_unaccepted(seen, exposure.gateway if exposure.hosts else None),
+    ]
+    if any(problem.reason is Reason.NOT_ENFORCED for problem in problems):
+        exposure = replace(exposure, hosts=())  # what is to be protected is not shown to the world without protection
+    extra, wait = sharing.lasting(_extras(traffic), known, now)
+    problems += _unready(asked, decided.configured, _extras(traffic) - extra, known)
+    waits = [one for one in (decided.wait, wait) if one is not None]
+    return Routing(
+        seen.mesh,
+        wanted,
+        decided.configured,
+        {mirror.version: mirror.percent for mirror in (traffic and traffic.mirrors) or () if mirror.version in extra},
+        frozenset(rule.version for rule in (traffic and traffic.rules) or () if rule.version in extra),
+        live,
+        exposure,
+        tuple(problems),
+        min(waits, default=None),
+    )
+
+
+def objects(
+    model: InferenceModel, seen: Observed, settings: Settings, made: Routing, owner: Manifest
+) -> list[Manifest]:
+    """The objects of the route; none where the live ones stay as they are, or where there is nothing to say."""
+    if made.mesh is Mesh.NONE or made.held:
+        return []
+    traffic = model.spec.traffic or Traffic()
+    backends = {name: found for name in _named(seen, made, traffic) if (found := backend(model, seen, name))}
+    split = Split(
+        shares=tuple((backends[name], weight) for name, weight in made.shares.items() if name in backends),
+        mirrors=tuple((backends[name], percent) for name, percent in made.mirrors.items() if name in backends),
+        rules=tuple(
+            (rule, backends[rule.version])
+            for rule in traffic.rules or ()
+            if rule.version in made.rules and rule.version in backends
+        ),
+    )
+    if not split.shares:
+        return []
+    exposed = bool(made.exposure.hosts)
+    route = Route(
+        name=model.metadata.name,
+        namespace=model.metadata.namespace,
+        labels=naming.labels(model.metadata.name),
+        owner=(owner,),
+        split=split,
+        backends=tuple(backends.values()),
+        cluster_domain=settings.cluster_domain,
+        hosts=made.exposure.hosts,
+        gateway=made.exposure.gateway if exposed else None,
+        prefix=model.spec.expose.prefix if exposed and model.spec.expose else None,
+        traffic=traffic,
+        selector=naming.model_selector(model.metadata.name),
+    )
+    if made.mesh is Mesh.ISTIO:
+        return [*policies.objects(route), *istio.objects(route)]
+    needed = exposed or len(split.shares) > 1 or split.mirrors or split.rules
+    return gateway_api.objects(route) if needed else []
+
+
+def read(seen: Observed) -> Live:
+    """What the live route gives."""
+    routes = _routes(seen)
+    if not routes or routes[0]["metadata"]["name"] != seen.name:
+        return Live()
+    mesh = istio if seen.mesh is Mesh.ISTIO else gateway_api
+    services = {
+        ref.name: label
+        for ref, obj in seen.children.items()
+        if ref.kind == "Service" and seen.owns(obj) and (label := obj["metadata"]["labels"].get(naming.LABEL_VERSION))
+    }
+    hosts = tuple(dict.fromkeys(host for route in routes for host in mesh.hosts(route)))
+    return Live(mesh.shares(routes[0], services) or {}, mesh.mirrors(routes[0], services) or {}, hosts)
+
+
+def standings(seen: Observed, names: Iterable[str]) -> dict[str, Standing]:
+    """How versions stand that have a Deployment."""
+    if seen.assume_ready:
+        return dict.fromkeys(names, Standing(ready=True, since=datetime.min.replace(tzinfo=UTC), rolled_out=True))
+    return {
+        name: sharing.standing(live, seen.pods_of(name))
+        for name in names
+        if (live := seen.deployment(name)) is not None
+    }
+
+
+def backend(model: InferenceModel, seen: Observed, version: str) -> Backend | None:
+    """The version as the end of a route; None if nothing is known of its ports."""
+    name = naming.child_name(model.metadata.name, version)
+    live = seen.deployment(version)
+    replicas = int(live["spec"].get("replicas", 1)) if live is not None else 1
+    if resolve.find(model, version) is not None:
+        server = render.server_parts(resolve.resolve(model, version))
+        ports = {port.name: port.number for port in service.client_ports(server)}
+    else:  # it left the spec: its Service still tells
+        known = seen.child("Service", name)
+        ports = {port["name"]: port["port"] for port in known["spec"]["ports"]} if known is not None else {}
+    if "http" not in ports:
+        return None
+    return Backend(version, name, ports["http"], ports.get("grpc"), replicas)
+
+
+def _named(seen: Observed, made: Routing, traffic: Traffic) -> list[str]:
+    """Versions that the route may name, each once, those with shares first."""
+    extras = sorted(_extras(traffic))
+    known = [name for name in extras if seen.assume_ready or seen.deployment(name) is not None]
+    return list(dict.fromkeys([*made.shares, *known]))
+
+
+def _extras(traffic: Traffic | None) -> frozenset[str]:
+    """Versions that get requests or copies besides the shares."""
+    if traffic is None:
+        return frozenset()
+    return frozenset(
+        {mirror.version for mirror in traffic.mirrors or ()} | {rule.version for rule in traffic.rules or ()}
+    )
+
+
+_NEED_MESH: tuple[tuple[str, Callable[[Traffic], object]], ...] = (
+    ("traffic.split", lambda it: it.split and len([share for share in it.split if share.weight]) > 1),
+    ("traffic.mirrors", lambda it: it.mirrors),
+    ("traffic.rules", lambda it: it.rules),
+    ("traffic.timeout", lambda it: it.timeout),
+    ("traffic.retries", lambda it: it.retries),
+    ("traffic.rateLimit", lambda it: it.rate_limit),
+    ("traffic.access", lambda it: it.access),
+    ("traffic.authentication", lambda it: it.authentication),
+    ("traffic.cors", lambda it: it.cors),
+    ("traffic.headers", lambda it: it.headers),
+    ("traffic.limits", lambda it: it.limits),
+    ("traffic.outlierDetection", lambda it: it.outlier_detection),
+)
+
+
+def _without_mesh(model: InferenceModel) -> tuple[Problem, ...]:
+    """What needs a mesh, where there is none."""
+    traffic = model.spec.traffic
+    fields = [name for name, asks in _NEED_MESH if traffic is not None and asks(traffic)]
+    expose = model.spec.expose
+    if claims.wanted(model) and expose is not None:
+        fields += ["expose.hosts"] if expose.hosts else ["expose"]
+    if not fields:
+        return ()
+    words = (
+        f"{', '.join(fields)}: without effect, because the cluster has neither Istio nor the Gateway API, or the installation "
+        "uses none (traffic.mesh of the chart): all requests go to one version, by its Service. Install Istio (with "
+        "networking.istio.io/v1) or the Gateway API; it is noticed within seconds."
+    )
+    return (Problem(Reason.MESH_MISSING, words),)
+
+
+def _refused(model: InferenceModel, mesh: Mesh) -> tuple[Problem, ...]:
+    """What the mesh in use cannot do."""
+    traffic = model.spec.traffic or Traffic()
+    found: tuple[Refusal, ...]
+    if mesh is Mesh.GATEWAY_API:
+        found = gateway_api.refusals(traffic, model.spec.expose)
+    else:
+        jwt = traffic.authentication.jwt if traffic.authentication else None
+        found = (*istio.refusals(traffic, model.spec.expose), *(authentication.refusals(jwt) if jwt else ()))
+    if not found:
+        return ()
+    words = " ".join(f"{refusal.message.rstrip('.')}." for refusal in found)
+    return (Problem(Reason.NOT_SUPPORTED, f"{words[0].upper()}{words[1:]} The route stays as it is meanwhile."),)
+
+
+def _unenforced(traffic: Traffic | None, seen: Observed) -> list[Problem]:
+    """What only sidecars could enforce, where replicas have none."""
+    fields = protected(traffic)
+    bare = [pod["metadata"]["name"] for pod in seen.pods if _bare(pod)]
+    if not fields or not bare:
+        return []
+    words = (
+        f"{', '.join(fields)}: not enforced, because {len(bare)} of {len(seen.pods)} replicas have no sidecar (pod {bare[0]}). "
+        "No gateway leads to the model meanwhile. Label the namespace istio-injection=enabled and run "
+        f"`kubectl rollout restart deployment -l {naming.LABEL_MODEL}={seen.name}`."
+    )
+    return [Problem(Reason.NOT_ENFORCED, words)]
+
+
+def _bare(pod: Manifest) -> bool:
+    """Whether a pod is known to have no sidecar: as a container, or as an init container that goes on."""
+    status = pod.get("status") or {}
+    names = {item["name"] for key in ("containerStatuses", "initContainerStatuses") for item in status.get(key) or ()}
+    return bool(names) and SIDECAR not in names
+
+
+def _unaccepted(seen: Observed, gateway: tuple[str, str] | None) -> list[Problem]:
+    """What the controller of the gateway says against the live route."""
+    if seen.mesh is not Mesh.GATEWAY_API:
+        return []
+    words = [text for route in _routes(seen) if (text := gateway_api.problem(route, gateway)) is not None]
+    said = f"{'; '.join(dict.fromkeys(words))}."
+    return [Problem(Reason.ROUTE_NOT_ACCEPTED, said[0].upper() + said[1:])] if words else []
+
+
+def _routes(seen: Observed) -> list[Manifest]:
+    """The live objects that lead requests, the one with the model's name first."""
+    kind = ROUTES.get(seen.mesh)
+    found = [obj for ref, obj in sorted(seen.children.items()) if ref.kind == kind and seen.owns(obj)]
+    return sorted(found, key=lambda obj: obj["metadata"]["name"] != seen.name)
+
+
+def _unready(
+    asked: Mapping[str, int], configured: Mapping[str, int], extras: frozenset[str], known: Mapping[str, Standing]
+) -> list[Problem]:
+    """Versions that do not get what they are asked to get."""
+    if dict(asked) == dict(configured) and not extras:
+        return []
+    late = [name for name in asked if name not in configured]
+    names = [*late, *sorted(extras - {*late})]
+    ready = [name for name in names if name in known and known[name].ready]
+    words = []
+    if rest := [name for name in names if name not in ready]:
+        words.append(f"Version {' and '.join(rest)} has no ready replica.")
+    if ready:
+        words.append(f"Version {' and '.join(ready)} has just become ready and gets requests soon.")
+    shown = ", ".join(f"{name} ({weight} %)" for name, weight in configured.items())
+    return [Problem(Reason.VERSION_NOT_READY, f"{' '.join(words)} Meanwhile requests go to {shown}.".strip())]

@@ -1,0 +1,116 @@
+"""Which version gets which share of the requests now: what is asked for, as far as versions are ready. Pure.
+
+A version without a ready replica gets nothing, at once. It comes back when it has been ready for `RETURN`, so that one that
+comes and goes does not take requests with it. If no version is ready the shares stay as they are: requests fail either
+way, and whoever comes first finds them in place. A version that is to take over everything does so when it is rolled out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pantala.manifest.types import Manifest
+from pantala.planner.observed import ready_pods, rolled_out
+from pantala.planner.phases import instant, since
+
+RETURN = timedelta(seconds=15)
+"""How long a version must have been ready before it gets a share of requests beside others."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a version stands."""
+
+    ready: bool
+    """Whether a replica answers."""
+    since: datetime | None
+    """Since when at least one did, without a break that is known of; None: none does."""
+    rolled_out: bool
+    """Whether all its replicas run its present template and are available."""
+
+    def lasting(self, now: datetime) -> bool:
+        """Whether it has been ready for long enough to get requests beside others."""
+        return self.ready and self.since is not None and self.since + RETURN <= now
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Shares in percent by version, which make 100."""
+
+    configured: Mapping[str, int]
+    wait: float | None = None
+    """Seconds after which they may change though nothing happens; None: never."""
+
+
+def standing(deployment: Manifest | None, pods: tuple[Manifest, ...]) -> Standing:
+    """How a version stands, from its Deployment and its pods."""
+    ready = ready_pods(pods) > 0
+    begins = [instant_ for pod in pods if (instant_ := since(pod.get("status") or {}, "Ready")) is not None]
+    if ready and deployment is not None:
+        # Pods are replaced; that there always was one is what the Deployment says of its availability.
+        for condition in deployment.get("status", {}).get("conditions", ()):
+            if condition["type"] == "Available" and condition["status"] == "True":
+                available = instant(condition.get("lastTransitionTime"))
+                begins += [available] if available is not None else []
+    return Standing(ready, min(begins, default=None) if ready else None, rolled_out(deployment))
+
+
+def shares(
+    asked: Mapping[str, int], live: Mapping[str, int] | None, known: Mapping[str, Standing], now: datetime
+) -> Shares:
+    """The shares as they are to be.
+
+    Args:
+        asked: What the spec asks for, in percent; they make 100.
+        live: What the live route gives; None or empty: there is none.
+        known: The versions that have pods to be, by name.
+        now: The time.
+    """
+    given = {name: weight for name, weight in (live or {}).items() if weight and name in known}
+    alone = len(asked) == 1
+    joined, waits = [], []
+    for name in asked:
+        found = known.get(name)
+        if found is None or not found.ready:
+            continue
+        if name in given or (found.rolled_out if alone else found.lasting(now)):
+            joined.append(name)
+        elif not alone and found.since is not None:
+            waits.append((found.since + RETURN - now).total_seconds())
+    wait = max(0.0, min(waits)) if waits else None
+    for weights in (
+        {name: asked[name] for name in joined},
+        # Nobody who is asked for may answer yet: those who did before do, as far as they can.
+        {name: weight for name, weight in given.items() if known[name].ready},
+        # Not even they can: better one that is hardly ready than none.
+        {name: weight for name, weight in asked.items() if name in known and known[name].ready},
+        given,
+    ):
+        if weights:
+            return Shares(percents(weights), wait)
+    return Shares(percents(asked), wait)
+
+
+def percents(weights: Mapping[str, int]) -> dict[str, int]:
+    """The weights scaled so that they make 100, as near to what they were as whole numbers allow."""
+    total = sum(weights.values())
+    exact = {name: weight * 100 / total for name, weight in weights.items()}
+    found = {name: int(share) for name, share in exact.items()}
+    rest = sorted(exact, key=lambda name: (found[name] - exact[name], name))
+    for name in rest[: 100 - sum(found.values())]:
+        found[name] += 1
+    return {name: weight for name, weight in found.items() if weight}
+
+
+def lasting(names: Iterable[str], known: Mapping[str, Standing], now: datetime) -> tuple[frozenset[str], float | None]:
+    """Which of the versions may get requests beside the shares (rules, copies), and after how many seconds to look again."""
+    wanted = {name: found for name in names if (found := known.get(name)) is not None and found.ready}
+    fine = frozenset(name for name, found in wanted.items() if found.lasting(now))
+    waits = [
+        (found.since + RETURN - now).total_seconds()
+        for name, found in wanted.items()
+        if name not in fine and found.since is not None
+    ]
+    return fine, max(0.0, min(waits)) if waits else None
