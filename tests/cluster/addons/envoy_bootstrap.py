@@ -8,6 +8,9 @@ from typing import Any
 
 Address = tuple[str, int]
 
+_RUNTIME = {"re2.max_program_size.error_level": "32768"}
+"""Istio's own (pkg/bootstrap/config.go): Envoy's default of 100 refuses regular expressions that istiod lets pass."""
+
 _HTTP = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _KEEPALIVE = {
     "explicit_http_config": {"http2_protocol_options": {"connection_keepalive": {"interval": "30s", "timeout": "5s"}}}
@@ -76,6 +79,7 @@ def bootstrap(identity: Mapping[str, Any], istiod: Address, admin: Address) -> d
         "dynamic_resources": {"ads_config": source, "cds_config": ads, "lds_config": ads},
         "static_resources": {"clusters": [cluster]},
         "stats_config": {"stats_tags": list(_TAGS)},
+        "layered_runtime": {"layers": [{"name": "istio", "static_layer": _RUNTIME}]},
     }
 
 
