@@ -21,5 +21,12 @@ async def test_endpoints() -> None:
         assert answer.status == 503
         assert await answer.text() == "; ".join(problems)
         text = await (await client.get("/metrics")).text()
-        for name in ("queue_depth", "reconcile_seconds", "api_calls_total", "leader", "watch_restarts_total"):
+        for name in (
+            "queue_depth",
+            "reconcile_seconds",
+            "api_calls_total",
+            "leader",
+            "watch_restarts_total",
+            "api_present",
+        ):
             assert f"pantala_{name}" in text

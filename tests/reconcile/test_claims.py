@@ -16,9 +16,9 @@ ISTIO = frozenset({VIRTUAL_SERVICE})
 class World:
     """A cache, and whom it woke."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: dict[str, tuple[str, ...]] | None = None) -> None:
         self.woken: list[Key] = []
-        self.cache = Cache(lambda _: None, self.woken.append, domain="Auto.example.com")
+        self.cache = Cache(lambda _: None, self.woken.append, domain="Auto.example.com", allowed_domains=allowed)
         self.cache.apis(ISTIO)
         self.version = 0
 
@@ -149,3 +149,23 @@ def test_a_thousand_models_of_one_host(world: World) -> None:
         world.cache.drop(key)
     assert not world.cache._claims._claimants
     assert not world.cache._claims._claims
+
+
+@pytest.mark.parametrize(
+    ("allowed", "clash"),
+    [
+        ({}, True),
+        ({"speech": ("example.com",)}, True),
+        ({"speech": (HOST,)}, True),
+        ({"*": ("elsewhere.com",), "speech": ("Example.com",), "vision": ("example.com",)}, True),
+        ({"speech": ("ls.example.com",)}, False),
+        ({"speech": ()}, False),
+        ({"*": ("elsewhere.com",), "vision": ("example.com",)}, False),
+    ],
+)
+def test_a_host_that_may_not_be_had(allowed: dict[str, tuple[str, ...]], clash: bool) -> None:  # noqa: FBT001 -- a column
+    """Who may not have a host does not claim it, however old: nobody can keep a host from those that may have it."""
+    world = World(allowed)
+    world.model(B, HOST, created="2020-01-01T00:00:00Z")
+    assert world.model(A, HOST) == ({B} if clash else set())
+    assert bool(world.rivals(A)) == clash

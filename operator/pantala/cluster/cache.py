@@ -7,7 +7,7 @@ thousand models fits in a few dozen megabytes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pantala import naming
@@ -55,6 +55,7 @@ class Cache:
         pod_lost: A pod that answered requests no longer does. Default: as `child_changed`.
         mesh: The API for routes that the installation wants: `auto`, or a value of `Mesh`.
         domain: Where models without hosts get theirs: `{name}.{namespace}.{domain}`.
+        allowed_domains: As in `Settings`.
     """
 
     def __init__(
@@ -65,11 +66,12 @@ class Cache:
         *,
         mesh: str = "auto",
         domain: str | None = None,
+        allowed_domains: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self._model_changed = model_changed
         self._child_changed = child_changed
         self._pod_lost = pod_lost or child_changed
-        self._wanted, self._domain = mesh, domain
+        self._wanted, self._domain, self._allowed_domains = mesh, domain, allowed_domains or {}
         self._models: dict[Key, Manifest] = {}
         self._children: dict[Key, dict[Ref, Manifest]] = defaultdict(dict)
         self._owners: dict[Ref, Key] = {}
@@ -226,7 +228,8 @@ class Cache:
         """Note what a model claims now, and wake those that it concerns."""
         model = self._models.get(key)
         domain = None if self._mesh is Mesh.NONE else self._domain
-        for other in self._claims.claim(key, None if model is None else Claim.of(model, domain)):
+        claim = None if model is None else Claim.of(model, domain, self._allowed_domains)
+        for other in self._claims.claim(key, claim):
             self._child_changed(other)
 
     def _hold(self, key: Key) -> None:

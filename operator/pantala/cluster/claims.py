@@ -6,7 +6,7 @@ Hosts are compared without regard to case (RFC 4343). A wildcard is a host like 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -25,13 +25,23 @@ class Claim:
     created: str
 
     @classmethod
-    def of(cls, model: Manifest, domain: str | None) -> Claim:
-        """Read a claim off a raw model; with a domain, a model without hosts claims its automatic one."""
+    def of(cls, model: Manifest, domain: str | None, allowed: Mapping[str, tuple[str, ...]]) -> Claim:
+        """Read a claim off a raw model.
+
+        Args:
+            model: As the API server has it.
+            domain: Where a model without hosts gets one; None: it claims none.
+            allowed: Domains below which the hosts of a namespace may be, as in `Settings.allowed_domains`. A host that a
+                model may not have is not claimed: it would keep those out that may.
+        """
         expose: Mapping[str, Any] = (model.get("spec") or {}).get("expose") or {}
         meta = model["metadata"]
         named = expose.get("hosts") or ()
         if not named and domain:
             named = (automatic_host(meta["name"], meta["namespace"], domain),)
+        else:
+            domains = allowed.get(meta["namespace"], allowed.get("*"))
+            named = [host for host in named if domains is None or _is_below(host.lower(), domains)]
         hosts = frozenset(host.lower() for host in named)
         return cls(hosts, expose.get("prefix") or "/", meta.get("creationTimestamp", ""))
 
@@ -39,6 +49,10 @@ class Claim:
 def automatic_host(name: str, namespace: str, domain: str) -> str:
     """The host of a model that names none."""
     return f"{name}.{namespace}.{domain}".lower()
+
+
+def _is_below(host: str, domains: Iterable[str]) -> bool:
+    return any(host == domain or host.endswith(f".{domain}") for domain in map(str.lower, domains))
 
 
 class Claims(Generic[K]):

@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 
 PERIOD = 10.0
 """Seconds between two questions."""
-_NOT_FOUND = 404
+_FIRST = 1.0
+"""Seconds between two questions while nothing is known: everything waits for the first answer."""
+_NOT_FOUND, _FORBIDDEN = 404, 403
 _READ = frozenset({"list", "watch"})
 _WRITE = _READ | {"create", "patch", "delete"}
 
@@ -65,7 +67,8 @@ class Discovery:
     Args:
         client: To the API server.
         changed: Told what is present.
-        namespace: Where objects may be listed; None for everywhere.
+        wanted: The kinds to look for.
+        namespace: Where their objects may be listed; None for everywhere.
         period: Seconds between two questions.
     """
 
@@ -73,11 +76,13 @@ class Discovery:
         self,
         client: Client,
         changed: Callable[[frozenset[Resource]], None],
+        wanted: Iterable[Resource] = OPTIONAL,
         namespace: str | None = None,
         period: float = PERIOD,
     ) -> None:
         self._client = client
         self._changed = changed
+        self._wanted = frozenset(wanted)
         self._namespace = namespace
         self._period = period
         self._tag = ""
@@ -96,7 +101,7 @@ class Discovery:
             except (ApiError, Unavailable) as error:
                 log.warning("the API server does not say what it serves: %s", error)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), self._period)
+                await asyncio.wait_for(self._soon.wait(), _FIRST if self._known is None else self._period)
             self._soon.clear()
 
     async def look(self) -> None:
@@ -107,7 +112,7 @@ class Discovery:
         verbs = _verbs(groups)
         if _identity(MODEL) not in verbs:
             return
-        found = present(groups)
+        found = present(groups, self._wanted)
         missing = [kind for kind in self._known or () if _identity(kind) not in verbs]
         doubtful = {kind for kind in missing if not await self._is_gone(kind)}
         self._tag = "" if doubtful else tag
@@ -120,5 +125,6 @@ class Discovery:
         try:
             await self._client.list(resource, self._namespace, {"limit": "1"})
         except ApiError as error:
-            return error.status == _NOT_FOUND
+            # Who may not read it does not use it either.
+            return error.status in {_NOT_FOUND, _FORBIDDEN}
         return False

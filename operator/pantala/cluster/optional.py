@@ -54,7 +54,8 @@ class OptionalKinds:
         self._client, self._cache = client, cache
         self._namespaces, self._selector = namespaces, selector
         self._clock, self._spawn, self._retry = clock, spawn, retry
-        self._discovery = Discovery(client, self._change, namespaces[0], period)
+        wanted = OPTIONAL if namespaces == (None,) else frozenset(OPTIONAL).difference(GATEWAYS)
+        self._discovery = Discovery(client, self._change, wanted, namespaces[0], period)
         self._served: frozenset[Resource] = frozenset()
         self._synced: set[Resource] = set()
         self._refused: set[Resource] = set()
@@ -69,8 +70,6 @@ class OptionalKinds:
 
     def _change(self, found: frozenset[Resource]) -> None:
         """The API server serves exactly these of the optional kinds."""
-        if self._namespaces != (None,):
-            found -= frozenset(GATEWAYS)
         before, self._served = self._served, found
         for resource in before - found:
             log.info("%s: no longer served", resource.title)

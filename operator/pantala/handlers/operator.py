@@ -72,6 +72,7 @@ class Operator:
             lambda key: self._queue.add(key, first=True),
             mesh=options.settings.mesh,
             domain=options.settings.domain,
+            allowed_domains=options.settings.allowed_domains,
         )
         namespaces: tuple[str | None, ...] = options.namespaces or (None,)
         self._reflectors = [
