@@ -48,7 +48,7 @@ def writes(polls: list[dict[str, Measurement]]) -> int:
 
 
 @pytest.mark.parametrize(
-    ("rate", "errors", "most"), [(300, 0.004, 3), (20, 0.004, 6), (2, 0.05, 8), (0.2, 0.1, 8), (0.02, 0.0, 10)]
+    ("rate", "errors", "most"), [(300, 0.004, 3), (20, 0.004, 6), (2, 0.05, 6), (0.2, 0.1, 6), (0.02, 0.0, 8)]
 )
 def test_steady_load(rate: float, errors: float, most: int) -> None:
     """Half an hour of an even load, heavy or light, writes the status a few times and not sixty."""

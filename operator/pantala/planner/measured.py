@@ -15,8 +15,8 @@ WINDOW = timedelta(minutes=5)
 QUIET = timedelta(minutes=1)
 """The shortest time between two changes of what the status tells of one model."""
 _SHARE, _POINTS = 0.1, 2.0
-_SIGMAS = 2.0
-"""How many standard deviations of its count a figure must move by to be news."""
+_SIGMAS = 3.0
+"""How many standard deviations a figure must move by to be news: about two of the difference of two figures."""
 
 Service = tuple[str, str]
 """Namespace and name of a Service."""
@@ -137,22 +137,27 @@ def _moved(before: Mapping[str, Any], fresh: Mapping[str, Any]) -> bool:
     if before.keys() != fresh.keys():
         return True
     return any(
-        abs(new - old) >= max(_SHARE, _SIGMAS / math.sqrt(max(events, 1))) * max(old, new)
-        for old, new, events in _figures(before, fresh)
-        if old != new
+        abs(new - old) >= max(_SHARE * max(old, new), _SIGMAS * noise, 1.5 * step)
+        for old, new, noise, step in _figures(before, fresh)
     )
 
 
-def _figures(before: Mapping[str, Any], fresh: Mapping[str, Any]) -> Iterator[tuple[float, float, float]]:
-    """Each figure before and now, with the number of events that it rests on: their noise is its square root."""
-    requests = max(float(before["requests"]), float(fresh["requests"]))
-    yield float(before["requests"]), float(fresh["requests"]), requests
+def _figures(before: Mapping[str, Any], fresh: Mapping[str, Any]) -> Iterator[tuple[float, float, float, float]]:
+    """Each figure before and now, the standard deviation that chance alone gives it, and the step of its rounding.
+
+    One step is never news: a figure at the edge between two would go back and forth.
+    """
+    old, new = float(before["requests"]), float(fresh["requests"])
+    yield old, new, math.sqrt(max(old, new)), 1
     if "errorPercent" in fresh:
-        old, new = float(before["errorPercent"]), float(fresh["errorPercent"])
-        yield old, new, requests * max(old, new) / 100
+        first, second = float(before["errorPercent"]), float(fresh["errorPercent"])
+        middle = (first + second) / 2
+        yield first, second, math.sqrt(middle * (100 - middle) / min(old, new)), 0.1
     for name, tail in (("p50", 0.5), ("p99", 0.01)):
         if name in fresh:
-            yield _milliseconds(before[name]), _milliseconds(fresh[name]), requests * tail
+            first, second = _milliseconds(before[name]), _milliseconds(fresh[name])
+            # A quantile rests on the requests beyond it.
+            yield first, second, (first + second) / 2 / math.sqrt(max(1.0, min(old, new) * tail)), 1
 
 
 def _milliseconds(duration: str) -> float:

@@ -114,11 +114,11 @@ def _grown(selector: str, seconds: int) -> str:
     """What each counter grew by in the window, resets and first steps included.
 
     `increase` cannot see the step from nothing to a counter's first value, and the counter of an error is born with its
-    first error. So a counter counts in full that was born while its target was already being watched.
+    first error. So a counter counts in full that was not there at the begin of the window, though its target answered.
     """
-    born = f"min_over_time({selector}[{seconds}s]) unless {selector} offset {seconds}s"
-    born = f"({born} and on (job,instance) up offset {seconds}s)"
-    return f'(increase({selector}[{seconds}s]) or label_replace({born},"born","1","",""))'
+    grown, born = f"increase({selector}[{seconds}s])", f"max_over_time({selector}[{seconds}s])"
+    old = f"{grown} and {selector} offset {seconds}s"
+    return f"(({old}) or ({born} and on (job,instance) (up offset {seconds}s == 1)) or {grown})"
 
 
 def _alternatives(namespaces: Collection[str]) -> str:
