@@ -2,6 +2,48 @@
 
 from typing import Any
 
+GATEWAYS: dict[str, dict[str, Any]] = {
+    "istio": {"traffic": {"domain": "models.example.com"}, "gateway": {"create": True}},
+    "istio-tls": {
+        "traffic": {"mesh": "istio", "domain": "models.example.com"},
+        "gateway": {
+            "create": True,
+            "namespace": "ingress",
+            "name": "models",
+            "selector": {"app": "edge"},
+            "hosts": ["*.models.example.com", "resnet.example.org"],
+            "port": 8080,
+            "tls": {"secretName": "models-certificate", "port": 8443},
+            "annotations": {"example.com/note": "yes"},
+        },
+    },
+    "gateway-api": {
+        "traffic": {"domain": "models.example.com"},
+        "gateway": {"create": True, "api": "gateway-api", "className": "istio"},
+    },
+    "gateway-api-tls": {
+        "gateway": {
+            "create": True,
+            "api": "gateway-api",
+            "className": "istio",
+            "namespace": "ingress",
+            "hosts": ["*.models.example.com", "*"],
+            "tls": {"secretName": "models-certificate"},
+            "annotations": {"example.com/note": "yes"},
+        },
+    },
+    "gateway-api-both": {
+        "gateway": {
+            "create": True,
+            "api": "gateway-api",
+            "className": "istio",
+            "hosts": ["*.models.example.com"],
+            "tls": {"secretName": "models-certificate", "httpsRedirect": False},
+        },
+    },
+}
+"""Gateways by name: of each API, with and without TLS."""
+
 SETS: dict[str, dict[str, Any]] = {
     "default": {},
     "namespaces": {"watchNamespaces": ["team-a", "team-b"], "replicas": 2},
@@ -14,6 +56,13 @@ SETS: dict[str, dict[str, Any]] = {
             "dragonflySocketFolder": "/run/p2p",
             "cacheHostPaths": ["/srv/models"],
         },
+        "traffic": {
+            "mesh": "gateway-api",
+            "domain": "models.example.com",
+            "allowedDomains": [{"namespaces": ["vision", "*"], "domains": ["models.example.com"]}],
+            "clusterDomain": "k8s.example.com",
+        },
+        "gateway": {"namespace": "ingress", "name": "models"},
         "dragonfly": {"nodePortService": {"enabled": True, "namespace": "p2p", "nodePort": 30401}},
         "tracing": {"otlpEndpoint": "http://otel.monitoring:4318"},
         "log": {"level": "debug", "format": "plain"},

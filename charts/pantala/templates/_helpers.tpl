@@ -62,3 +62,32 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "pantala.monitored" -}}
 {{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.service.enabled (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/ServiceMonitor") }}true{{ end }}
 {{- end }}
+
+{{/* Namespace and name of the default gateway, whether the release makes it or not. */}}
+{{- define "pantala.gatewayNamespace" -}}
+{{- default .Release.Namespace .Values.gateway.namespace }}
+{{- end }}
+
+{{- define "pantala.gatewayName" -}}
+{{- default (include "pantala.fullname" .) .Values.gateway.name }}
+{{- end }}
+
+{{/* Hosts of the gateway, as a list. */}}
+{{- define "pantala.gatewayHosts" -}}
+{{- toYaml (.Values.gateway.hosts | default (list (printf "*.%s" .Values.traffic.domain))) }}
+{{- end }}
+
+{{/* Metadata of what belongs to the gateway. */}}
+{{- define "pantala.gatewayMeta" -}}
+name: {{ include "pantala.gatewayName" . }}
+namespace: {{ include "pantala.gatewayNamespace" . }}
+labels:
+  {{- include "pantala.labels" . | nindent 2 }}
+{{- end }}
+
+{{/* The port of a URL. */}}
+{{- define "pantala.portOf" -}}
+{{- $url := urlParse . }}
+{{- $port := splitList ":" $url.host | last }}
+{{- if regexMatch "^[0-9]+$" $port }}{{ $port }}{{ else if eq $url.scheme "https" }}443{{ else }}80{{ end }}
+{{- end }}
