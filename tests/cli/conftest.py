@@ -60,7 +60,7 @@ def bare(kwok_cluster: Cluster) -> Iterator[Installation]:
     """The resource and a namespace, without an operator."""
     root = Path(__file__).parents[2]
     kwok_cluster.kubectl("apply", "--server-side", "-f", str(root / "crds"))
-    kwok_cluster.kubectl("wait", "--for=condition=Established", "crd/inferencemodels.pantala.dev", "--timeout=30s")
+    kwok_cluster.established("inferencemodels.pantala.dev")
     kwok_cluster.kubectl("create", "namespace", NAMESPACE)
     yield Installation(kwok_cluster)
     kwok_cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")

@@ -44,7 +44,7 @@ def plane() -> Iterator[Cluster]:
             started.kubectl("create", "namespace", name)
         started.kubectl("create", "serviceaccount", "default", "-n", NAMESPACE)
         started.kubectl("label", "namespace", "strict", "pod-security.kubernetes.io/enforce=restricted")
-        started.kubectl("wait", "--for=condition=Established", "crd/inferencemodels.pantala.dev", "--timeout=30s")
+        started.established("inferencemodels.pantala.dev")
         wait_for(lambda: bool(started.kubectl("get", "namespace", "kube-node-lease", check=False)), "its namespace", 30)
         yield started
 

@@ -1,6 +1,7 @@
 """`pantala render` without a cluster."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,4 +125,5 @@ def test_same_twice() -> None:
     """Rendering is a function: the same file gives the same text."""
     obj = yaml.safe_load(GOOD)
     obj["metadata"]["namespace"] = "default"
-    assert rendered(obj, None, Settings()) == rendered(obj, None, Settings())
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert rendered(obj, None, Settings(), now) == rendered(obj, None, Settings(), now)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.cluster import build
 from tests.cluster.errors import ClusterError
+from tests.cluster.process import wait_for
 
 
 class Access(ABC):
@@ -104,3 +105,12 @@ class Access(ABC):
         if done.returncode and check:
             raise ClusterError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout + (done.stderr if done.returncode else "")
+
+    def established(self, crd: str, seconds: float = 30) -> None:
+        """Wait until the API server serves the kind of a CRD; `kubectl wait` fails where it has no conditions yet.
+
+        Raises:
+            ClusterError: it does not, in time.
+        """
+        path = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
+        wait_for(lambda: self.kubectl("get", "crd", crd, "-o", path, check=False) == "True", f"CRD {crd}", seconds)

@@ -23,7 +23,7 @@ SOCKET = "/var/run/dragonfly/dfdaemon.sock"
 def resource(cluster: Cluster) -> None:
     """The CRD of this release; no operator is needed."""
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/inferencemodels.pantala.dev", "--timeout=30s")
+    cluster.established("inferencemodels.pantala.dev")
 
 
 def doctor(cluster: Cluster) -> tuple[int, list[dict[str, Any]]]:
