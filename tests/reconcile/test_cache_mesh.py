@@ -139,9 +139,19 @@ def test_an_api_that_leaves_takes_its_objects_along(world: World) -> None:
     assert [ref.kind for ref in world.seen.children] == ["DestinationRule"], "a write that was under way"
 
 
+def test_an_api_that_arrives_is_unknown_until_all_is(world: World) -> None:
+    """Objects that are listed before their kind counts as present stay hidden: a plan without a mesh would delete them."""
+    world.cache.replace(VIRTUAL_SERVICE, None, [world.obj("VirtualService", "resnet", spec={})])
+    assert not world.seen.children
+    world.cache.apis(frozenset({VIRTUAL_SERVICE}))
+    assert [ref.kind for ref in world.seen.children] == ["VirtualService"]
+    assert world.told()[0] > 0
+
+
 def test_status_of_routes(world: World) -> None:
     """An HTTPRoute keeps its status, which says whether the gateway took it; of Istio's kinds nobody reads it."""
     status = {"parents": [{"conditions": [{"type": "Accepted", "status": "True"}]}]}
+    world.cache.apis(frozenset({HTTP_ROUTE, VIRTUAL_SERVICE}))
     world.cache.upsert(HTTP_ROUTE, world.obj("HTTPRoute", "resnet", spec={}, status=status))
     world.cache.upsert(VIRTUAL_SERVICE, world.obj("VirtualService", "resnet", spec={}, status=status))
     kept = {ref.kind: obj.get("status") for ref, obj in world.seen.children.items()}

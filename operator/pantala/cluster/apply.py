@@ -160,10 +160,12 @@ def _conflict(ref: Ref, live: Manifest) -> Problem:
 
 
 def _is_not_served(error: ApiError) -> bool:
-    """Whether a kind is not there, or is on its way out (405: only reading and deleting are left)."""
-    return error.status == _NOT_ALLOWED or (
-        error.status == _NOT_FOUND and "could not find the requested" in error.message
-    )
+    """Whether a kind is not there, or is on its way out (405: only reading and deleting are left).
+
+    For a path that nobody serves the API server answers with the words `404 page not found` and no Status; its Status
+    with the reason NotFound is about a namespace that is gone.
+    """
+    return error.status == _NOT_ALLOWED or (error.status == _NOT_FOUND and error.reason != "NotFound")
 
 
 def _refused(ref: Ref, error: ApiError, resource: Resource) -> Problem:

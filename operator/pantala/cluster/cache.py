@@ -1,22 +1,19 @@
 """What the operator knows of the cluster: models and their children, by the model they belong to.
 
-Only the parts of an object that somebody reads are kept: without `managedFields` and the specs of pods the cache of a
-thousand models fits in a few dozen megabytes.
+Only the parts of an object that somebody reads are kept (`slim.py`), so that a thousand models fit in a few dozen megabytes.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pantala import naming
 from pantala.cluster import metrics
 from pantala.cluster.claims import Claim, Claims
 from pantala.cluster.gateways import Gateways
 from pantala.cluster.resources import (
-    AUTOSCALER,
-    DEPLOYMENT,
     GATEWAYS,
     HTTP_ROUTE,
     ISTIO_GATEWAY,
@@ -24,19 +21,18 @@ from pantala.cluster.resources import (
     MODEL,
     OPTIONAL,
     POD,
-    POLICIES,
     VIRTUAL_SERVICE,
     WATCHED,
     Resource,
 )
+from pantala.cluster.slim import answers, slim
 from pantala.manifest.types import Manifest, Ref
-from pantala.planner.observed import REPLICAS_OWNERS, Mesh, Observed, choose_mesh
+from pantala.planner.observed import Mesh, Observed, choose_mesh
 
 _HOSTS = {VIRTUAL_SERVICE.kind: "hosts", HTTP_ROUTE.kind: "hostnames"}
 """Where the spec of a route has its hosts."""
+_OPTIONAL_KINDS = frozenset(resource.kind for resource in OPTIONAL if resource not in GATEWAYS)
 _GATEWAY_OF = {Mesh.ISTIO: ISTIO_GATEWAY, Mesh.GATEWAY_API: K8S_GATEWAY}
-_WITHOUT_STATUS = frozenset({AUTOSCALER, VIRTUAL_SERVICE, *POLICIES})
-"""Kinds of which nobody reads the status."""
 
 
 class Key(NamedTuple):
@@ -105,7 +101,9 @@ class Cache:
         if model is None:
             return None
         children = self._children.get(key, {})
-        mine = {ref: obj for ref, obj in children.items() if ref.kind != POD.kind}
+        # While the objects of a kind are being listed a plan would take those that are there already for leftovers.
+        unknown = _OPTIONAL_KINDS.difference(resource.kind for resource in self._present)
+        mine = {ref: obj for ref, obj in children.items() if ref.kind != POD.kind and ref.kind not in unknown}
         pods = tuple(obj for ref, obj in sorted(children.items()) if ref.kind == POD.kind)
         gateway = _GATEWAY_OF.get(self._mesh)
         return Observed(
@@ -191,7 +189,7 @@ class Cache:
         if ref.kind != POD.kind:
             return None
         pod = self._children.get(key, {}).get(ref)
-        return None if pod is None else _answers(pod)
+        return None if pod is None else answers(pod)
 
     # -- what the API server serves --------------------------------------------------------------------------------
 
@@ -259,10 +257,10 @@ class Cache:
         if known is not None and _number(known) >= _number(obj):
             return False
         if resource is MODEL:
-            self._models[key] = _slim(resource, obj)
+            self._models[key] = slim(resource, obj)
             self._claim(key)
         else:
-            self._children[key][ref] = _slim(resource, obj)
+            self._children[key][ref] = slim(resource, obj)
             self._owners[ref] = key
             if ref.kind in _HOSTS:
                 self._hold(key)
@@ -294,37 +292,3 @@ def _number(obj: Manifest) -> int:
     # Comparable since Kubernetes 1.35 (KEP-5504) and in practice always: it is etcd's revision.
     text = obj["metadata"].get("resourceVersion", "0")
     return int(text) if text.isdigit() else 0
-
-
-def _slim(resource: Resource, obj: Manifest) -> Manifest:
-    """The object without what nobody reads."""
-    meta: dict[str, Any] = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
-    if resource is DEPLOYMENT:
-        meta[REPLICAS_OWNERS] = _replicas_owners(obj)
-    slim = {**obj, "metadata": meta}
-    if resource is POD:
-        slim["spec"] = {"nodeName": obj.get("spec", {}).get("nodeName")}
-    elif resource in _WITHOUT_STATUS:
-        slim.pop("status", None)
-    return slim
-
-
-def _answers(pod: Manifest) -> str | None:
-    """The version for which a pod answers requests: a Service selects by this label, and only ready pods."""
-    if "deletionTimestamp" in pod["metadata"]:
-        return None
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    if not any(it["type"] == "Ready" and it["status"] == "True" for it in conditions):
-        return None
-    return str(pod["metadata"].get("labels", {}).get(naming.LABEL_VERSION, ""))
-
-
-def _replicas_owners(obj: Manifest) -> list[str]:
-    """Field managers that own `spec.replicas`: who decides how many pods there are."""
-    return sorted(
-        {
-            entry.get("manager", "")
-            for entry in obj["metadata"].get("managedFields", [])
-            if "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
-        }
-    )
