@@ -42,6 +42,7 @@ from pantala.manifest.settings import Settings
 )
 @click.option("--address", default="0.0.0.0", show_default=True, help="Address of that port.")  # noqa: S104 -- in a pod the probes come from outside
 @options.installation
+@options.prometheus
 @click.option(
     "--otlp-endpoint",
     metavar="URL",

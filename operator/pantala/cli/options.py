@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 import click
 
@@ -63,6 +65,36 @@ def installation(command: F) -> F:
     for option in reversed(_INSTALLATION):
         made = option(made)
     return cast("F", made)
+
+
+def prometheus(command: F) -> F:
+    """Add who is asked about the traffic of models to the `settings` of a command that measures."""
+
+    @wraps(command)
+    def with_prometheus(
+        *args: Any, settings: Settings, prometheus_url: str | None, prometheus_token_file: str | None, **others: Any
+    ) -> Any:
+        found = replace(
+            settings, prometheus_url=prometheus_url or None, prometheus_token_file=prometheus_token_file or None
+        )
+        return command(*args, settings=found, **others)
+
+    made: Any = with_prometheus
+    for option in reversed(_PROMETHEUS):
+        made = option(made)
+    return cast("F", made)
+
+
+def _http_url(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse at the start what could never be asked; the message does not repeat a password."""
+    try:
+        parts = urlsplit(value or "")
+        good = not value or (parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0)
+    except ValueError:
+        good = False
+    if not good:
+        raise click.BadParameter("write it as http://HOST:PORT or https://HOST:PORT/PATH", param=parameter)
+    return value
 
 
 def _by_namespace(pairs: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, ...]]:
@@ -154,4 +186,20 @@ _INSTALLATION = (
         help="Folder of the nodes at or below which storage.cache.hostPath may be; may be given several times.",
     ),
     *_ROUTES,
+)
+
+_PROMETHEUS = (
+    click.option(
+        "--prometheus-url",
+        envvar="PANTALA_PROMETHEUS_URL",
+        metavar="URL",
+        callback=_http_url,
+        help="Where Prometheus answers: it is asked how many requests each version got. Default: nothing is measured.",
+    ),
+    click.option(
+        "--prometheus-token-file",
+        envvar="PANTALA_PROMETHEUS_TOKEN_FILE",
+        metavar="FILE",
+        help="File with a bearer token for Prometheus, read for each request. Default: none is sent.",
+    ),
 )

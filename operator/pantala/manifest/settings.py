@@ -36,3 +36,5 @@ class Settings:
     """Domain of the cluster's own names."""
     prometheus_url: str | None = None
     """Where Prometheus answers. None: nothing is measured."""
+    prometheus_token_file: str | None = None
+    """File with a bearer token for it. None: none is sent."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pantala import naming
 from pantala.manifest.types import Manifest, Ref
+from pantala.planner.measured import Measurements
 
 REPLICAS_OWNERS = "replicasOwners"
 """Key that the cache adds to a Deployment's metadata: the field managers that own `spec.replicas`."""
@@ -67,6 +68,8 @@ class Observed:
     cannot be known, because the operator has rights in some namespaces only, or none on Gateways."""
     assume_ready: bool = False
     """Whether every version counts as ready: for rendering what is to be, without a cluster."""
+    measured: Measurements = field(default_factory=dict)
+    """What was counted of the requests of its versions. Empty: nothing is known."""
     rivals: Mapping[str, tuple[Rival, ...]] = field(default_factory=dict)
     """Hosts (in lower case) of this model that other models claim as well, with those models, oldest first."""
 
