@@ -28,8 +28,14 @@ class Mesh:
     """The ingress: `envoy.url` is the Istio Gateway, `envoy.api_url` that of the Gateway API."""
 
     def install(self) -> None:
-        """Put back what a test took away: the CRDs of both APIs and both Gateways; harmless if nothing is missing."""
+        """Put back what a test took away: the CRDs of both APIs and both Gateways; harmless if nothing is missing.
+
+        istiod would find them by itself, but what it failed to write meanwhile it tries again ever more rarely (20 s were
+        seen after a minute); so it is started again.
+        """
         install_crds(self.cluster)
+        self.istiod.halt()
+        self.istiod.start()
         self.make_gateways()
 
     def make_gateways(self) -> None:

@@ -140,7 +140,7 @@ def test_a_killed_istiod_comes_back(mesh_plane: Mesh, echoes: dict[str, Echo]) -
 
 
 def test_apis_come_and_go(mesh_plane: Mesh, echoes: dict[str, Echo]) -> None:
-    """With its CRDs Istio's routes go from Envoy; with new ones the same istiod serves again, and so for the other API."""
+    """With its CRDs Istio's routes go from Envoy; `install` brings back both APIs and both Gateways."""
     istio.apply(mesh_plane.cluster, [_virtual_service("gone", "gone.example.com", {"one": 100})])
     mesh_plane.envoy.wait_for_route("gone.example.com")
     istio.remove(mesh_plane.cluster)
