@@ -1,4 +1,4 @@
-"""What the chart says of routes: settings of the operator, and the gateway that it can make; without a cluster."""
+"""What the chart says of routes: settings of the operator, its gateway, and who measures; without a cluster."""
 
 from typing import Any
 
@@ -120,3 +120,39 @@ def test_a_selector_replaces_the_default(helm: Helm) -> None:
     """Labels of the values are the only ones: the pods of another ingress gateway need not have Istio's label too."""
     (made,) = routes(helm, DOMAIN | {"gateway": {"create": True, "selector": {"app": "edge"}}})
     assert made["spec"]["selector"] == {"app": "edge"}
+
+
+def _pod(helm: Helm, values: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """Arguments about Prometheus, and the pod."""
+    (deployment,) = of_kind(documents(helm.template(values)), "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    return [arg for arg in pod["containers"][0]["args"] if arg.startswith("--prometheus")], pod
+
+
+def test_prometheus_gets_its_token_from_a_file(helm: Helm) -> None:
+    """The token is a file of the container, so that neither arguments nor environment show it, and a new one is read."""
+    token = {"name": "prometheus", "key": "bearer"}
+    args, pod = _pod(helm, {"prometheus": {"url": "http://prometheus:9090", "tokenSecret": token}})
+    (mount,), (volume,) = pod["containers"][0]["volumeMounts"], pod["volumes"]
+    assert args == ["--prometheus-url=http://prometheus:9090", f"--prometheus-token-file={mount['mountPath']}/token"]
+    assert (mount["name"], mount["readOnly"], "subPath" in mount) == (volume["name"], True, False)
+    assert volume["secret"] == {"secretName": "prometheus", "items": [{"key": "bearer", "path": "token"}]}
+
+
+@pytest.mark.parametrize("values", [{}, {"prometheus": {"tokenSecret": {"name": "prometheus"}}}])
+def test_nothing_is_mounted_without_a_url(helm: Helm, values: dict[str, Any]) -> None:
+    """Where nothing is measured no token is needed, and a Secret that is not there stops nothing."""
+    args, pod = _pod(helm, values)
+    assert (args, "volumes" in pod) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("url", "port"), [("http://prometheus:9090/a", 9090), ("https://prometheus", 443), ("http://a.b.c", 80)]
+)
+def test_prometheus_can_be_reached(helm: Helm, url: str, port: int) -> None:
+    """The network policy lets the operator out to the port of Prometheus."""
+    policy: dict[str, Any] = {"networkPolicy": {"enabled": True}}
+    (before,) = of_kind(documents(helm.template(policy)), "NetworkPolicy")
+    (after,) = of_kind(documents(helm.template(policy | {"prometheus": {"url": url}})), "NetworkPolicy")
+    added = [rule for rule in after["spec"]["egress"] if rule not in before["spec"]["egress"]]
+    assert added == [{"ports": [{"port": port, "protocol": "TCP"}]}]

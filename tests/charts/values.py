@@ -64,6 +64,10 @@ SETS: dict[str, dict[str, Any]] = {
         },
         "gateway": {"namespace": "ingress", "name": "models"},
         "dragonfly": {"nodePortService": {"enabled": True, "namespace": "p2p", "nodePort": 30401}},
+        "prometheus": {
+            "url": "https://prometheus.monitoring:9090/prometheus",
+            "tokenSecret": {"name": "prometheus", "key": "bearer"},
+        },
         "tracing": {"otlpEndpoint": "http://otel.monitoring:4318"},
         "log": {"level": "debug", "format": "plain"},
         "replicas": 2,

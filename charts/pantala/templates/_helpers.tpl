@@ -85,6 +85,11 @@ labels:
   {{- include "pantala.labels" . | nindent 2 }}
 {{- end }}
 
+{{/* The Secret with the token for Prometheus, if Prometheus is asked and wants one. */}}
+{{- define "pantala.prometheusToken" -}}
+{{- if .Values.prometheus.url }}{{ .Values.prometheus.tokenSecret.name }}{{ end }}
+{{- end }}
+
 {{/* The port of a URL. */}}
 {{- define "pantala.portOf" -}}
 {{- $url := urlParse . }}
