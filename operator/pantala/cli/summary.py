@@ -8,6 +8,7 @@ from typing import Any, Literal, TypedDict
 
 from pantala import naming
 from pantala.cli.coldstart import Entry, Replica, entry, replica
+from pantala.cli.traffic import Traffic, entries
 from pantala.manifest.types import Manifest
 from pantala.planner import ledger, phases
 
@@ -69,6 +70,8 @@ class Summary(TypedDict):
     """Address from outside by protocol (`http`, `grpc`), through a NodePort."""
     conditions: list[Condition]
     versions: list[Version]
+    traffic: list[Traffic]
+    """Empty where no mesh routes."""
 
 
 def summarize(model: Manifest, pods: Iterable[Manifest], node: str | None, now: datetime) -> Summary:
@@ -101,6 +104,7 @@ def summarize(model: Manifest, pods: Iterable[Manifest], node: str | None, now: 
         "addresses": _addresses(status.get("nodePort") or {}, node),
         "conditions": _trouble(conditions),
         "versions": [_version(name, known.get(name, {}), grouped.get(name, []), now) for name in every],
+        "traffic": entries(status.get("traffic") or ()),
     }
 
 

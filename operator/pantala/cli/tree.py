@@ -11,6 +11,7 @@ from rich.tree import Tree
 
 from pantala.cli.coldstart import Replica
 from pantala.cli.summary import Condition, Summary, Version
+from pantala.cli.traffic import drawn
 from pantala.cli.waterfall import STEPS, human, seconds, sources, starts
 
 _STATES = {
@@ -43,6 +44,8 @@ def tree(model: Summary, *, ascii_only: bool = False) -> Tree:
     told = {condition["message"] for condition in model["conditions"]}
     for version in model["versions"]:
         _version(root, version, model, told)
+    if model["traffic"]:
+        root.add(drawn(model["traffic"], model["version"]))
     return root
 
 
