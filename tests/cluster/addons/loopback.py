@@ -5,6 +5,7 @@ the kernel drops when the process dies. What a killed run left is removed by the
 addresses through their default route.
 """
 
+import contextlib
 import fcntl
 import os
 import re
@@ -75,7 +76,7 @@ def _sweep() -> None:
     )
     for found in re.findall(r"inet 10\.77\.0\.(\d+)/32", listed.stdout):
         if lock := _locked(int(found)):
-            with lock:
+            with lock, contextlib.suppress(ClusterError):  # somebody else may just have removed it
                 ip(f"address del {_address(int(found))}/32 dev lo")
 
 
