@@ -84,6 +84,14 @@ class Cache:
         """The models that exist."""
         return iter(list(self._models))
 
+    def models(self) -> Iterator[Manifest]:
+        """The models as they are stored."""
+        return iter(list(self._models.values()))
+
+    def status(self, key: Key) -> Manifest:
+        """The status of a model; empty if there is none."""
+        return (self._models.get(key) or {}).get("status") or {}
+
     def has(self, key: Key, version: str) -> bool:
         """Whether a model is known in this resourceVersion or a newer one."""
         known = self._models.get(key)

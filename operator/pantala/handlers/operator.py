@@ -26,10 +26,13 @@ from pantala.cluster.resources import MODEL, WATCHED
 from pantala.errors import ApiError, Unavailable
 from pantala.handlers import health, models
 from pantala.manifest.settings import Settings
+from pantala.planner.measured import told
 from pantala.planner.report import Started
 from pantala.reconcile import metrics
+from pantala.reconcile.measurements import Measurer
 from pantala.reconcile.queue import WorkQueue
 from pantala.reconcile.reconciler import Reconciler
+from pantala.reconcile.targets import targets
 from pantala.reconcile.workers import RESERVED_WORKERS, WORKERS, work
 
 if TYPE_CHECKING:
@@ -136,9 +139,18 @@ class Operator:
         await lease.acquire()
         metrics.LEADER.set(1)
         recorder = Recorder(self._client, self._options.identity)
+        measurer = self._measurer()
         reconciler = Reconciler(
-            self._client, self._cache, recorder, self._options.settings, lambda: datetime.now(UTC), self._trace
+            self._client,
+            self._cache,
+            recorder,
+            self._options.settings,
+            lambda: datetime.now(UTC),
+            self._trace,
+            measurer.measured if measurer else None,
         )
+        if measurer is not None:
+            self._spawn(measurer.run(), "measurements")
         for _ in range(WORKERS):
             self._spawn(work(self._queue, reconciler), "worker")
         for _ in range(RESERVED_WORKERS):
@@ -178,6 +190,20 @@ class Operator:
         )
         # kopf takes the signals of the process for itself and returns when one comes; its failures it raises.
         self.stop()
+
+    def _measurer(self) -> Measurer | None:
+        """Only here the client of Prometheus is imported: who has none does not pay for it."""
+        settings = self._options.settings
+        if not settings.prometheus_url:
+            return None
+        from pantala.remote.prometheus import Prometheus  # noqa: PLC0415 -- see above
+
+        return Measurer(
+            Prometheus(settings.prometheus_url, settings.prometheus_token_file),
+            lambda: targets(self._cache.models()),
+            lambda key: told(self._cache.status(key).get("traffic") or ()),
+            self._queue.add,
+        )
 
     async def _look_again(self) -> None:
         while True:

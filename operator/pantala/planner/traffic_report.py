@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pantala.manifest.types import Manifest
+from pantala.planner import measured
 from pantala.planner import routing as routes
 from pantala.planner.observed import Mesh, Observed
 from pantala.planner.plan import Plan
@@ -21,7 +22,8 @@ def traffic(plan: Plan, seen: Observed) -> list[Manifest]:
         return []
     live = routes.read(seen)
     names = dict.fromkeys([*plan.routing.asked, *live.shares, *plan.routing.mirrors, *live.mirrors])
-    return [_entry(plan, live, name) for name in names]
+    figures = measured.fields(seen.measured, [name for name in live.shares if name not in live.mirrors])
+    return [{**_entry(plan, live, name), **figures.get(name, {})} for name in names]
 
 
 def _entry(plan: Plan, live: routes.Live, name: str) -> Manifest:

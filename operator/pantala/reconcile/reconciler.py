@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -17,6 +18,7 @@ from pantala.cluster.resources import MODEL
 from pantala.errors import ApiError
 from pantala.manifest.settings import Settings
 from pantala.planner import plan as planning
+from pantala.planner.measured import Measurements
 from pantala.planner.observed import Observed
 from pantala.planner.report import LAZY_SECONDS, Report, Started, report, unreadable
 from pantala.reconcile import metrics
@@ -39,6 +41,7 @@ class Reconciler:
         settings: Settings,
         now: Callable[[], datetime],
         started: Callable[[Key, Started], None] | None = None,
+        measured: Callable[[Key], Measurements] | None = None,
     ) -> None:
         self._client = client
         self._cache = cache
@@ -47,6 +50,7 @@ class Reconciler:
         self._settings = settings
         self._now = now
         self._started = started
+        self._measured = measured
         self._postponed: dict[Key, datetime] = {}
         self._ending: dict[str, datetime] = {}
 
@@ -85,6 +89,8 @@ class Reconciler:
         after = self._cache.observe(key)
         if after is None:
             return None
+        if self._measured is not None:
+            after = replace(after, measured=self._measured(key))
         outcome = report(model, after, plan, problems, self._now())
         wait = await self._tell(key, after, outcome)
         if seen.stable is not None and after.stable != seen.stable:
