@@ -36,7 +36,7 @@ FULL = {
         "maxAge": "1h30m",
     },
     "headers": {
-        "request": {"set": {"x-team": "a 100%", "x-none": ""}, "remove": ["x-internal"]},
+        "request": {"set": {"x-team": "a b", "x-none": "", "x-percent": "100%"}, "remove": ["x-internal"]},
         "response": {"add": {"x-via": "pantala"}},
     },
 }
@@ -52,7 +52,7 @@ def route(
 ) -> Route:
     """The route of the model resnet, with the mirrors and rules of its traffic block."""
     wanted = wanted or Traffic()
-    backends = {it.version: it for it in (V1, V2, V3)} | {it.version: it for it, _ in shares}
+    backends = {it.version: it for it in changes.get("backends", (V1, V2, V3))} | {it.version: it for it, _ in shares}
     split = Split(
         shares,
         tuple((backends[it.version], it.percent) for it in wanted.mirrors or ()),

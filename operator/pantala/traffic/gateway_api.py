@@ -6,6 +6,8 @@ Foreign facts, from the CRDs of v1.6 and the source of Istio 1.31 (`pilot/pkg/co
   `hostnames` do not matter then, so one HTTPRoute serves the gateway and the mesh, unless the gateway adds a prefix.
 - The most specific match decides, not the first: see `precedence`.
 - One HTTPRoute has at most 16 rules, and a rule that replaces a prefix exactly one match.
+- istiod gives values of headers to Envoy as they are, where a single % is no text but begins a command: Envoy then refuses
+  the routes of all models at that gateway, while the HTTPRoute's conditions are True. Others take them as they stand.
 - gRPC and HTTP share a host only within an HTTPRoute: a GRPCRoute with the same host would be in conflict with it. So
   gRPC is told by its content-type, and each match comes a second time with it.
 """
@@ -20,7 +22,7 @@ from pantala.api.traffic import Cors, Expose, HeaderChanges, HeaderMatch, Traffi
 from pantala.manifest.types import Manifest
 from pantala.traffic import gateway_api_refusals
 from pantala.traffic.gateway_api_live import hosts, mirrors, problem, shares
-from pantala.traffic.gateway_api_refusals import ORIGIN, fits
+from pantala.traffic.gateway_api_refusals import ORIGIN, fits, plain
 from pantala.traffic.precedence import GRPC, Match, settled
 from pantala.traffic.route import Backend, Refusal, Route, Split
 
@@ -227,7 +229,7 @@ def _changes(changes: HeaderChanges) -> Manifest:
 
 
 def _pairs(values: Mapping[str, str]) -> list[Manifest]:
-    return [{"name": name, "value": value} for name, value in sorted(values.items()) if value.strip()]
+    return [{"name": name, "value": value} for name, value in sorted(values.items()) if plain(value)]
 
 
 def _cors(cors: Cors) -> Manifest:

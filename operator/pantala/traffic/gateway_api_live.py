@@ -51,34 +51,39 @@ def hosts(live: Manifest) -> tuple[str, ...]:
 
 
 def problem(live: Manifest, gateway: tuple[str, str] | None) -> str | None:
-    """What the controller of a gateway says is wrong with a live HTTPRoute, with the next step; None if nothing is.
+    """What controllers say is wrong with a live HTTPRoute, with the next step; None if nothing is.
 
-    Only what is said about the route as it is now counts (`observedGeneration`). Several controllers may report on
-    the same gateway: what one of them says is wrong is told, as nobody knows which of them has the traffic. What is
-    said about the Service as a parent, for clients inside of the cluster, is told only where there is no gateway, and
-    there nobody has to say anything: without a mesh the Service alone decides.
+    Only what is said about the route as it is now counts (`observedGeneration`). Several controllers may report on the
+    same parent: what one of them says is wrong is told, as nobody knows which of them has the traffic. Nobody has to say
+    anything about a Service as a parent: without a mesh that takes part, the Service alone decides inside of the cluster.
 
     Args:
         live: The HTTPRoute.
-        gateway: Namespace and name of the gateway that it is to be attached to, if any.
+        gateway: Namespace and name of the gateway that the model is exposed by, if any; told about is only a route that
+            has it as a parent.
     """
-    generation = live["metadata"].get("generation", 0)
-    answers = [
-        {one["type"]: one for one in parent.get("conditions", ()) if one.get("observedGeneration", 0) >= generation}
-        for parent in live.get("status", {}).get("parents", ())
-        if _is_parent(parent["parentRef"], live["metadata"]["namespace"], gateway)
-    ]
-    for conditions in answers:
+    namespace = live["metadata"]["namespace"]
+    parents = live.get("spec", {}).get("parentRefs") or ()
+    attached = gateway if any(_is_parent(ref, namespace, gateway) for ref in parents) else None
+    answers = [(one["parentRef"], _conditions(live, one)) for one in (live.get("status") or {}).get("parents") or ()]
+    told = [it for ref, it in answers if _is_parent(ref, namespace, attached)]
+    for conditions in told:
         for kind in ("Accepted", "ResolvedRefs"):
             if (one := conditions.get(kind)) and one["status"] == "False":
-                return _sentence(gateway, one)
-    if gateway and not any("Accepted" in conditions for conditions in answers):
-        name = "/".join(gateway)
+                return _sentence(attached, one)
+    if attached and not any("Accepted" in conditions for conditions in told):
         return (
-            f"no controller has taken the route for the Gateway {name} yet: wait some seconds, and if it stays so, check"
-            " that the Gateway is there and that the controller of its gatewayClassName runs"
+            f"no controller has taken the route for the Gateway {'/'.join(attached)} yet: wait some seconds, and if it"
+            " stays so, check that the Gateway is there and that the controller of its gatewayClassName runs"
         )
     return None
+
+
+def _conditions(live: Manifest, parent: Manifest) -> dict[str, Manifest]:
+    """What one controller says about the route as it is now; by type."""
+    # A controller need not tell a generation.
+    now = live["metadata"].get("generation", 0)
+    return {it["type"]: it for it in parent.get("conditions") or () if it.get("observedGeneration", now) >= now}
 
 
 def _sentence(gateway: tuple[str, str] | None, condition: Mapping[str, Any]) -> str:
@@ -90,6 +95,7 @@ def _sentence(gateway: tuple[str, str] | None, condition: Mapping[str, Any]) -> 
 
 
 def _is_parent(ref: Mapping[str, Any], namespace: str, gateway: tuple[str, str] | None) -> bool:
+    """Whether a reference is to the gateway, or without one to a Service."""
     if gateway is None:
         return bool(ref.get("kind") == "Service")
     group, kind = ref.get("group", GROUP), ref.get("kind", "Gateway")

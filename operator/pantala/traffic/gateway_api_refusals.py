@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from pantala.api.traffic import Cors, Traffic, TrafficRule
+from pantala.api.traffic import Cors, HeaderChanges, Headers, Traffic, TrafficRule
 from pantala.traffic.precedence import MAX_MATCHES, Match
 from pantala.traffic.route import Refusal
 
@@ -15,6 +15,14 @@ MAX_ALL_MATCHES = 128
 """Matches of one HTTPRoute."""
 ORIGIN = re.compile(r"\*|https?://([A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(:[0-9]{1,5})?")
 """Origins that the CRD takes, of those that the API takes (`HTTPCORSFilter.allowOrigins`)."""
+
+
+_ISTIO = "install Istio and set mesh: istio for the installation"
+
+
+def plain(value: str) -> bool:
+    """Whether a header can be given this value: it is not empty, and no implementation reads it as more than text."""
+    return bool(value.strip()) and "%" not in value
 
 
 def fits(sizes: Sequence[int]) -> bool:
@@ -38,13 +46,12 @@ def refusals(traffic: Traffic | None) -> tuple[Refusal, ...]:
     for name, (value, instead) in missing.items():
         if value is not None:
             words = f"traffic.{name} has no equivalent in the Gateway API's standard channel"
-            found.append(Refusal(f"traffic.{name}", f"{words}: {_istio(instead)}"))
+            found.append(Refusal(f"traffic.{name}", f"{words}: {_ISTIO}, or remove it and {instead}"))
     found += _cors_refusals(traffic.cors)
+    headers = traffic.headers or Headers()
+    for way, changes in (("request", headers.request), ("response", headers.response)):
+        found += _header_refusals(f"traffic.headers.{way}", changes or HeaderChanges())
     return tuple(found)
-
-
-def _istio(instead: str) -> str:
-    return f"install Istio and set mesh: istio for the installation, or remove it and {instead}"
 
 
 def _rule_refusals(rules: tuple[TrafficRule, ...]) -> Iterable[Refusal]:
@@ -65,3 +72,13 @@ def _cors_refusals(cors: Cors | None) -> Iterable[Refusal]:
         if not ORIGIN.fullmatch(origin):
             words = f"the Gateway API does not take the origin {origin}"
             yield Refusal("traffic.cors.allowOrigins", f"{words}: write a host name with or without a port")
+
+
+def _header_refusals(field: str, changes: HeaderChanges) -> Iterable[Refusal]:
+    for block, values in (("set", changes.set), ("add", changes.add)):
+        for name, value in (values or {}).items():
+            if "%" in value:
+                words = (
+                    f"the value of the header {name} has a %, which implementations of the Gateway API read differently"
+                )
+                yield Refusal(f"{field}.{block}", f"{words}: write it without, or {_ISTIO}")
