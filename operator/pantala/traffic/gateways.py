@@ -8,6 +8,12 @@ from typing import Any
 
 from pantala.manifest.types import Manifest
 
+_ISTIO_HTTP = {"HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB"}
+"""Protocols of Istio's servers whose requests are looked at; TLS without HTTPS is routed by its name alone."""
+_ENDS_TLS = {"SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "ISTIO_MUTUAL"}
+"""Modes in which a server of Istio ends TLS (ServerTLSSettings.TLSmode); PASSTHROUGH is what it is without one."""
+_ROUTE = ("gateway.networking.k8s.io", "HTTPRoute")
+
 
 @dataclass(frozen=True)
 class Listener:
@@ -39,10 +45,10 @@ def _of_istio(gateway: Manifest, host: str, namespace: str) -> Iterator[Listener
     own = gateway["metadata"]["namespace"]
     for server in gateway["spec"].get("servers") or ():
         port = server.get("port", {})
-        if str(port.get("protocol", "")).upper() not in {"HTTP", "HTTPS", "HTTP2", "GRPC"}:
+        protocol = str(port.get("protocol", "")).upper()
+        secure = protocol == "HTTPS"
+        if protocol not in _ISTIO_HTTP or (secure and (server.get("tls") or {}).get("mode") not in _ENDS_TLS):
             continue
-        tls = server.get("tls") or {}
-        secure = str(port.get("protocol", "")).upper() == "HTTPS" or tls.get("mode", "PASSTHROUGH") != "PASSTHROUGH"
         for text in server.get("hosts") or ():
             space, _, name = text.rpartition("/")
             meant = space in {"", "*", namespace} or (space == "." and own == namespace)
@@ -61,8 +67,12 @@ def _of_gateway_api(gateway: Manifest, host: str, namespace: str) -> Iterator[Li
 
 
 def _allows(item: dict[str, Any], own: str, namespace: str) -> bool:
-    """Whether routes of a namespace may attach; what a selector takes cannot be told from here, and counts as yes."""
-    source = (item.get("allowedRoutes") or {}).get("namespaces", {}).get("from", "Same")
+    """Whether HTTPRoutes of a namespace may attach; what a selector takes cannot be told from here, and counts as yes."""
+    allowed = item.get("allowedRoutes") or {}
+    kinds = [(kind.get("group", _ROUTE[0]), kind["kind"]) for kind in allowed.get("kinds") or ()]
+    if kinds and _ROUTE not in kinds:
+        return False
+    source = (allowed.get("namespaces") or {}).get("from", "Same")
     return source in {"All", "Selector"} or (source == "Same" and own == namespace)
 
 
