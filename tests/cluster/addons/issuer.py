@@ -36,10 +36,11 @@ class Issuer:
         Args:
             subject: the claim `sub`.
             seconds: how long it is valid; negative: it has expired (Envoy grants another minute).
-            claims: further ones, for instance `aud`.
+            claims: further ones, for instance `aud`; one that is None is left out.
         """
         now = int(time.time())
-        body = {"iss": self.name, "sub": subject, "iat": now - 3600, "exp": int(now + seconds), **claims}
+        given = {"iss": self.name, "sub": subject, "iat": now - 3600, "exp": int(now + seconds), **claims}
+        body = {name: value for name, value in given.items() if value is not None}
         head = {"alg": "RS256", "typ": "JWT", "kid": "one"}
         text = ".".join(_encoded(json.dumps(part).encode()) for part in (head, body))
         return f"{text}.{_encoded(_openssl('dgst', '-sha256', '-sign', str(self._key), stdin=text.encode()))}"
