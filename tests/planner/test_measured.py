@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pantala.api.status import TrafficStatus
-from pantala.planner.measured import QUIET, Measurement, fields, remembered, settle, told
+from pantala.planner.measured import QUIET, Measurement, fields, merged, remembered, settle, told
 
 MS = timedelta(milliseconds=1)
 
@@ -120,3 +120,20 @@ def test_remembered() -> None:
         before = told(status)
         assert before.keys() == {"v1"}
         assert fields(remembered(before), {"v1"}) == before
+
+
+def test_merged() -> None:
+    """The entries of the status get their figures, keep them while there is no news, and a version that went leaves none."""
+    entries: list[dict[str, Any]] = [
+        {"version": "v1", "asked": 80, "configured": 80},
+        {"version": "v2", "asked": 20, "configured": 0},
+        {"version": "v3", "mirror": 100},
+    ]
+    base = {"v1": Measurement(8000, 8, 12 * MS, 30 * MS), "v2": Measurement(2000), "v3": Measurement(10_000, 500)}
+    first = merged(entries, base, ())
+    assert [one.get("observed") for one in first] == [80, 20, None]
+    for one in first:
+        TrafficStatus.model_validate(one)
+    assert merged(entries, base | {"v1": Measurement(8020, 8, 12 * MS, 30 * MS)}, first) == first
+    assert [one.get("observed") for one in merged(entries[:1], base, first)] == [100]
+    assert merged(entries, {}, first) == entries

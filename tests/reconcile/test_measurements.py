@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from pantala.cluster.cache import Key
 from pantala.planner.measured import Counted, Fields, Measurement, Service, Unmeasured, fields, settle
-from pantala.reconcile.measurements import INTERVAL, KEPT, Measurer, Target
+from pantala.reconcile.measurements import INTERVAL, KEPT, Measurer, Target, targets
 from pantala.remote.prometheus import Prometheus
 from tests.cluster.addons.faults import FaultProxy, Rule
 from tests.cluster.addons.prometheus import Prometheus as Server
@@ -178,6 +178,21 @@ async def test_models_come_and_go() -> None:
     world.targets = TARGETS | {("vision", "resnet-v4"): Target(KEY, "v4", share=True)}
     await world.poll(counts(8000, 1000))
     assert "v4" not in world.measurer.measured(KEY)
+
+
+def test_targets() -> None:
+    """Who is asked about comes from the status: versions with a share, shadows, and those that a rule alone leads to."""
+    traffic = [
+        {"version": "v1", "asked": 100, "configured": 100},
+        {"version": "v2", "asked": 0, "configured": 20},
+        {"version": "v3", "mirror": 25},
+        {"version": "v4", "asked": 0, "configured": 0},
+    ]
+    metadata = {"name": "resnet", "namespace": "vision"}
+    other = {"metadata": metadata | {"name": "new"}}
+    assert targets([{"metadata": metadata, "status": {"traffic": traffic}}, other]) == TARGETS | {
+        ("vision", "resnet-v4"): Target(KEY, "v4")
+    }
 
 
 @pytest.fixture

@@ -81,6 +81,29 @@ def told(traffic: Iterable[Mapping[str, Any]]) -> dict[str, Fields]:
     return {name: one for name, one in found.items() if one}
 
 
+def shares(traffic: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Versions of `status.traffic` with a share of the requests: one that is asked for, or one that is still given."""
+    return frozenset(one["version"] for one in traffic if max(one.get("asked", 0), one.get("configured", 0)) > 0)
+
+
+def merged(
+    traffic: Iterable[Mapping[str, Any]], measured: Measurements, before: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The entries of `status.traffic` with their measured fields.
+
+    Args:
+        traffic: The new entries, without these fields.
+        measured: What was counted (`Observed.measured`).
+        before: The entries that the status has.
+    """
+    entries = list(traffic)
+    names = {one["version"] for one in entries}
+    old = {name: one for name, one in told(before).items() if name in names}
+    counted = {name: one for name, one in measured.items() if name in names}
+    found = settle(old, counted, shares(entries))
+    return [{**one, **found.get(one["version"], {})} for one in entries]
+
+
 def remembered(before: Mapping[str, Fields]) -> dict[str, Measurement]:
     """Measurements that make these fields again, as long as nothing better is known: after a restart."""
     return {name: _read(one["measured"]) for name, one in before.items() if "requests" in one.get("measured", {})}

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
 from prometheus_client import Counter
 
+from pantala import naming
 from pantala.cluster.cache import Key
+from pantala.manifest.types import Manifest
 from pantala.planner.measured import (
     WINDOW,
     Counted,
@@ -23,6 +25,7 @@ from pantala.planner.measured import (
     Unmeasured,
     remembered,
     settle,
+    shares,
 )
 
 log = logging.getLogger(__name__)
@@ -59,6 +62,20 @@ class Target:
     """Whether it has a share of the requests."""
     copies: bool = False
     """Whether it gets copies: then its figures are what its servers saw."""
+
+
+def targets(models: Iterable[Manifest]) -> dict[Service, Target]:
+    """The Services of all versions that have a place in the `status.traffic` of their model."""
+    found = {}
+    for model in models:
+        key = Key(model["metadata"]["namespace"], model["metadata"]["name"])
+        traffic = (model.get("status") or {}).get("traffic") or ()
+        sharing = shares(traffic)
+        for one in traffic:
+            service = key.namespace, naming.child_name(key.name, one["version"])
+            copies = "mirror" in one and one["version"] not in sharing
+            found[service] = Target(key, one["version"], share=one["version"] in sharing, copies=copies)
+    return found
 
 
 class Measurer:
@@ -125,7 +142,7 @@ class Measurer:
     def _take(self, targets: Mapping[Service, Target], counted: Mapping[Service, Counted]) -> None:
         """Keep what is news, and wake the models that it is about."""
         found: dict[Key, dict[str, Measurement]] = {}
-        shares: dict[Key, set[str]] = {}
+        sharing: dict[Key, set[str]] = {}
         for service, target in targets.items():
             one = counted.get(service, Counted())
             figures = one.arrived if target.copies else one.users
@@ -133,11 +150,11 @@ class Measurer:
             if figures is not None:
                 versions[target.version] = figures
             if target.share and not target.copies:
-                shares.setdefault(target.key, set()).add(target.version)
+                sharing.setdefault(target.key, set()).add(target.version)
         for key, measured in found.items():
             before, since = self._told(key), self._when.get(key)
             past = None if since is None else timedelta(seconds=self._now() - since)
-            if settle(before, measured, shares.get(key, ()), past) != before:
+            if settle(before, measured, sharing.get(key, ()), past) != before:
                 self._known[key], self._when[key] = measured, self._now()
                 self._changed(key)
 
