@@ -13,7 +13,8 @@ KEYS = {"team-a": "a key of team a", "team-b": "0123456789abcdef"}
 ISSUER = "https://accounts.example.com"
 API_KEYS = {"keys": [{"name": name, "sha256": sha256(key.encode()).hexdigest()} for name, key in KEYS.items()]}
 JWT = {"issuer": ISSUER, "audiences": ["resnet", "bert"], "jwksUri": f"{ISSUER}/.well-known/jwks.json"}
-JWKS = '{"keys": [{"kty": "EC", "crv": "P-256", "kid": "a", "x": "AQ", "y": "Ag"}]}'
+JWKS = '{"keys": [{"kty": "EC", "crv": "P-256", "kid": "a", "x": "AC2CnoA8hdDpwwdO3PoUZcV02Gsnz1_8vhQ2KpTRk1k", "y": "P33zbEPvmqcp4-IhgTSuCCZhd-2kpGpi8Ai_DQxICrw"}]}'
+"""A public key whose private one nobody has."""
 
 CASES: dict[str, dict[str, Any]] = {
     "rate-limit": {"rateLimit": {"requests": 100}},

@@ -39,7 +39,7 @@ def _filter(wanted: ApiKeys) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def guarded() -> Iterator[str]:
+def keyed() -> Iterator[str]:
     """URL of an Envoy that asks for a key in x-api-key, and tells checksums."""
     filter_ = _filter(keys())
     filter_["typed_config"]["default_source_code"]["inline_string"] += _PROBE
@@ -54,19 +54,19 @@ def bearer() -> Iterator[str]:
         yield url
 
 
-def test_checksums_are_those_of_sha256(guarded: str) -> None:
+def test_checksums_are_those_of_sha256(keyed: str) -> None:
     """The script computes what hashlib does, for random bytes of every length to beyond three blocks."""
     chance = random.Random(256)
     for length in range(201):
         text = chance.randbytes(length)
-        _, _, found = http("GET", guarded, headers={"x-digits": "00" + text.hex()})
+        _, _, found = http("GET", keyed, headers={"x-digits": "00" + text.hex()})
         assert found.decode() == hashlib.sha256(text).hexdigest(), length
 
 
 @pytest.mark.parametrize("client", KEYS)
-def test_a_known_key_is_let_in(guarded: str, client: str) -> None:
+def test_a_known_key_is_let_in(keyed: str, client: str) -> None:
     """The server learns whose key it was, and nothing of the key or of what the client claims to be."""
-    status, headers, _ = http("GET", guarded, headers={"X-API-Key": KEYS[client], **FORGED})
+    status, headers, _ = http("GET", keyed, headers={"X-API-Key": KEYS[client], **FORGED})
     assert status == 200
     assert headers["seen-x-pantala-client"] == client
     assert "seen-x-api-key" not in headers
@@ -86,9 +86,9 @@ def test_a_known_key_is_let_in(guarded: str, client: str) -> None:
         {"x-api-key": "x" * 2000},
     ],
 )
-def test_nobody_else_is_let_in(guarded: str, sent: dict[str, str]) -> None:
+def test_nobody_else_is_let_in(keyed: str, sent: dict[str, str]) -> None:
     """No key, a wrong one, one elsewhere, or the checksum itself: 401, and what is said names the header."""
-    status, headers, body = http("GET", guarded, headers=sent)
+    status, headers, body = http("GET", keyed, headers=sent)
     assert status == 401
     assert body == b"a valid key is required in the header x-api-key\n"
     assert headers["www-authenticate"] == "ApiKey"
@@ -112,11 +112,11 @@ def test_no_key_behind_bearer(bearer: str, value: str) -> None:
     assert headers["www-authenticate"] == "Bearer"
 
 
-def test_two_keys_are_none(guarded: str) -> None:
+def test_two_keys_are_none(keyed: str) -> None:
     """A header that comes twice is no key, even if one of the values is."""
     from http.client import HTTPConnection
 
-    connection = HTTPConnection(guarded.removeprefix("http://"))
+    connection = HTTPConnection(keyed.removeprefix("http://"))
     connection.putrequest("GET", "/")
     connection.putheader("x-api-key", KEYS["team-a"])
     connection.putheader("x-api-key", "other")

@@ -1,6 +1,8 @@
 """`traffic.authentication.jwt`: tokens of known issuers, checked by Istio."""
 
+import base64
 import json
+import re
 from urllib.parse import urlsplit
 
 from pantala.api.traffic import Jwt
@@ -10,6 +12,13 @@ from pantala.traffic.envoy_filter import metadata, selector
 from pantala.traffic.route import Refusal, Route
 
 FIELD = "traffic.authentication.jwt"
+"""Path of the field below `spec`."""
+
+_CURVES = {"P-256": 32, "P-384": 48, "P-521": 66}
+"""Bytes of a coordinate (RFC 7518, 6.2.1.2)."""
+_ED25519 = 32
+_LEAST_MODULUS = 256
+"""Bytes of the smallest RSA modulus (RFC 7518, 3.3: 2048 bits)."""
 
 
 def jwt(route: Route, issuers: tuple[Jwt, ...]) -> list[Manifest]:
@@ -56,7 +65,12 @@ def _wrong(issuer: Jwt) -> list[tuple[str, str]]:
     if issuer.jwks_uri and not _is_address(issuer.jwks_uri):
         found.append(("jwksUri", "is no address: write for example https://accounts.example.com/jwks.json"))
     if issuer.jwks and not _is_key_set(issuer.jwks):
-        found.append(("jwks", 'is no JSON Web Key Set (RFC 7517): write {"keys": [...]} with keys that have kty'))
+        found.append(
+            (
+                "jwks",
+                'is no JSON Web Key Set (RFC 7517): write {"keys": [...]} with public keys of the kinds RSA (2048 bits), EC or OKP',
+            )
+        )
     return found
 
 
@@ -71,7 +85,36 @@ def _is_address(text: str) -> bool:
 def _is_key_set(text: str) -> bool:
     try:
         read = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     keys = read.get("keys") if isinstance(read, dict) else None
-    return isinstance(keys, list) and all(isinstance(key, dict) and isinstance(key.get("kty"), str) for key in keys)
+    return isinstance(keys, list) and bool(keys) and all(map(_is_key, keys))
+
+
+def _is_key(key: object) -> bool:
+    """Whether Envoy can read a key; one that it cannot makes it refuse its whole configuration, other policies too.
+
+    Whether a point is on its curve is not looked at.
+    """
+    if not isinstance(key, dict):
+        return False
+    sizes = {name: _size(key.get(name)) for name in ("n", "e", "x", "y")}
+    match key.get("kty"):
+        case "RSA":
+            return sizes["n"] >= _LEAST_MODULUS and sizes["e"] > 0
+        case "EC":
+            return sizes["x"] == sizes["y"] == _CURVES.get(str(key.get("crv")), -1)
+        case "OKP":
+            return key.get("crv") == "Ed25519" and sizes["x"] == _ED25519
+        case _:
+            return False
+
+
+def _size(text: object) -> int:
+    """Bytes of a number in base64url without padding (RFC 7518, 2); 0 where it is none."""
+    if not isinstance(text, str) or not re.fullmatch("[A-Za-z0-9_-]*", text):
+        return 0
+    try:
+        return len(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except ValueError:
+        return 0
