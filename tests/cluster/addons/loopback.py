@@ -1,6 +1,6 @@
 """Addresses of this machine that are not 127.0.0.1, which the API server refuses as an endpoint; needs root.
 
-Each is an address of `lo` and belongs to one process at a time, over all test runs of this machine: a lock says so, which
+Each is an address of `lo` and belongs to one process at a time, over all test runs with one cache: a lock says so, which
 the kernel drops when the process dies. What a killed run left is removed by the next one. Nodes and pods reach these
 addresses through their default route.
 """

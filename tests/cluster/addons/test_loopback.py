@@ -22,6 +22,14 @@ def _present(address: str) -> bool:
     return f" {address}/32 " in listed.stdout
 
 
+def _ownerless(address: str) -> bool:
+    """Whether an address is there that nobody holds; another test run may hold it by now."""
+    if lock := loopback._locked(int(address.rpartition(".")[2])):
+        with lock:
+            return _present(address)
+    return False
+
+
 def test_each_has_an_address_and_ports_of_its_own() -> None:
     """Two at a time share nothing; a returned address is gone from the machine."""
     with Loopback() as one, Loopback() as two:
@@ -29,7 +37,7 @@ def test_each_has_an_address_and_ports_of_its_own() -> None:
         assert not set(one.ports) & set(two.ports)
         assert _present(one.address)
         assert _present(two.address)
-    assert not _present(one.address)
+    assert not _ownerless(one.address)
     one.close()
 
 
@@ -44,7 +52,6 @@ def test_what_a_killed_process_left_goes() -> None:
             assert _present(address)
         child.kill()
         child.wait()
-        assert _present(address)
-        with Loopback() as third:
-            assert third.address == address or not _present(address)
-    assert not _present(address)
+        with Loopback():
+            assert not _ownerless(address)
+    assert not _ownerless(address)
