@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from pantala.manifest.types import Manifest
-from pantala.traffic.precedence import CONTENT_TYPE
 
 GROUP = "gateway.networking.k8s.io"
 _DENIED = {
@@ -23,7 +22,7 @@ _DENIED = {
 
 
 def shares(live: Manifest, services: Mapping[str, str]) -> dict[str, int] | None:
-    """The percent of requests that each version gets by a live HTTPRoute, those above 0.
+    """The percent of requests that each version gets by a live HTTPRoute, those above 0; gRPC is left out of account.
 
     Args:
         live: The HTTPRoute with the model's name.
@@ -32,14 +31,14 @@ def shares(live: Manifest, services: Mapping[str, str]) -> dict[str, int] | None
     Returns:
         None if it cannot be told: the route is not one of ours, or somebody changed it.
     """
-    found = [_weights(rule, services) for rule in _split(live)]
-    return found[0] if found and all(one == found[0] for one in found) else None
+    rule = _split(live)
+    return _weights(rule, services) if rule else None
 
 
 def mirrors(live: Manifest, services: Mapping[str, str]) -> dict[str, int] | None:
     """The percent of requests of which each version gets copies by a live HTTPRoute; None as in `shares`."""
-    found = [_copies(rule, services) for rule in _split(live)]
-    return found[0] if found and all(one == found[0] for one in found) else None
+    rule = _split(live)
+    return _copies(rule, services) if rule else None
 
 
 def hosts(live: Manifest) -> tuple[str, ...]:
@@ -102,23 +101,18 @@ def _is_parent(ref: Mapping[str, Any], namespace: str, gateway: tuple[str, str] 
     return bool((group, kind, ref.get("namespace", namespace), ref["name"]) == (GROUP, "Gateway", *gateway))
 
 
-def _split(live: Manifest) -> list[Manifest]:
-    """The rules for requests that no other rule takes: of the shortest path, and without a condition besides that for gRPC.
+def _split(live: Manifest) -> Manifest | None:
+    """The rule for HTTP that no other rule takes: the only one without a condition but the shortest path.
 
-    By its conditions and not by its name, which a CRD before v1.4 does not keep.
+    By its conditions and not by its name, which CRDs before v1.4 do not keep.
     """
-    rules = [rule for rule in live.get("spec", {}).get("rules", ()) if len(rule.get("matches", ())) == 1]
-    lengths = [len(rule["matches"][0].get("path", {}).get("value", "/")) for rule in rules]
-    found = [
-        rule
-        for rule, length in zip(rules, lengths, strict=True)
-        if length == min(lengths) and _names(rule) in ([], [CONTENT_TYPE])
-    ]
-    return found if any(not _names(rule) for rule in found) else []
+    rules = [rule for rule in live.get("spec", {}).get("rules") or () if len(rule.get("matches") or ()) == 1]
+    free = [rule for rule in rules if not rule["matches"][0].get("headers")]
+    return min(free, key=_length, default=None)
 
 
-def _names(rule: Manifest) -> list[str]:
-    return [header["name"] for header in rule["matches"][0].get("headers", ())]
+def _length(rule: Manifest) -> int:
+    return len(rule["matches"][0].get("path", {}).get("value", "/"))
 
 
 def _weights(rule: Manifest, services: Mapping[str, str]) -> dict[str, int] | None:

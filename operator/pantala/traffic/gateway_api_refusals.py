@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from pantala.api.traffic import Cors, HeaderChanges, Headers, Traffic, TrafficRule
+from pantala.traffic import re2
 from pantala.traffic.precedence import MAX_MATCHES, Match
 from pantala.traffic.route import Refusal
 
@@ -61,7 +62,11 @@ def _rule_refusals(rules: tuple[TrafficRule, ...]) -> Iterable[Refusal]:
         names = [header.name.lower() for header in rule.headers or ()]
         words = f"the rule {rule.name} matches a content-type, by which the route itself tells gRPC from HTTP"
         step = "match another header, or an exact content-type that is not gRPC"
-        if len(set(names)) < len(names):
+        wrong = [it for it in rule.headers or () if it.type == "RegularExpression" and not re2.known(it.value)]
+        if wrong:
+            words = f"the rule {rule.name} has a regular expression for {wrong[0].name} that is not surely one of RE2"
+            step = "write it with plain characters, sets, groups and repetitions up to 1000, without \\Q, \\p and look-around"
+        elif len(set(names)) < len(names):
             words = f"the rule {rule.name} has two conditions on one header, of which the Gateway API takes one"
             step = "write them as one RegularExpression"
         yield Refusal(f"traffic.rules[{place}]", f"{words}: {step}")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pantala.api.traffic import HeaderMatch, TrafficRule
+from pantala.traffic import re2
 
 MAX_MATCHES = 64
 """Matches of one rule of an HTTPRoute (CRD of v1.6)."""
@@ -31,10 +32,12 @@ class Match:
 
     @classmethod
     def of(cls, rule: TrafficRule) -> Match | None:
-        """The conditions of a rule; None if it has two on one header, or one on content-type that gRPC may fit."""
+        """The conditions of a rule; None if it has two on one header, one on content-type that gRPC may fit, or no RE2."""
         named = {it.name.lower(): it.model_copy(update={"name": it.name.lower()}) for it in rule.headers or ()}
         kind = named.get(CONTENT_TYPE)
         if len(named) < len(rule.headers or ()) or (kind and not apart(kind, GRPC)):
+            return None
+        if any(it.type == "RegularExpression" and not re2.known(it.value) for it in named.values()):
             return None
         return cls(rule.prefix or "", tuple(named[name] for name in sorted(named)))
 
