@@ -28,7 +28,7 @@ from pantala.status.reasons import Reason
 log = logging.getLogger(__name__)
 
 _CONFLICT, _INVALID, _FORBIDDEN, _SERVER_ERROR = 409, 422, 403, 500
-_NOT_FOUND, _NOT_ALLOWED = 404, 405
+_NOT_FOUND = 404
 
 
 class Action(Enum):
@@ -160,12 +160,15 @@ def _conflict(ref: Ref, live: Manifest) -> Problem:
 
 
 def _is_not_served(error: ApiError) -> bool:
-    """Whether a kind is not there, or is on its way out (405: only reading and deleting are left).
+    """Whether a kind is not there, or is on its way out.
 
     For a path that nobody serves the API server answers with the words `404 page not found` and no Status; its Status
-    with the reason NotFound is about a namespace that is gone.
+    with the reason NotFound is about a namespace that is gone. While a CRD is being deleted an apply of a new object
+    gets 403, `create not allowed while custom resource definition is terminating`.
     """
-    return error.status == _NOT_ALLOWED or (error.status == _NOT_FOUND and error.reason != "NotFound")
+    if error.status == _FORBIDDEN:
+        return "custom resource definition is terminating" in error.message
+    return error.status == _NOT_FOUND and error.reason != "NotFound"
 
 
 def _refused(ref: Ref, error: ApiError, resource: Resource) -> Problem:
