@@ -41,7 +41,7 @@ class Limits:
     """Seconds."""
     read: float = 10.0
     """Seconds between two pieces of an answer, and what Prometheus may think about a query."""
-    whole: float = 20.0
+    whole: float = 25.0
     """Seconds."""
     size: int = 16 * 1024 * 1024
     """Bytes of an answer."""
