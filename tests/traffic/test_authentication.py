@@ -59,9 +59,20 @@ def test_key_sets_that_envoy_cannot_read(jwks: str) -> None:
     assert refused({"jwks": JWKS, "issuer": "good"}, {"jwks": jwks}) == [f"{FIELD}[1].jwks"]
 
 
-@pytest.mark.parametrize("uri", ["https://:443/", "https://a:x/", "https://a:99999/", "https://[a/"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://:443/",
+        "https://a:x/",
+        "https://a:99999/",
+        "https://[a/",
+        "https://a/%x",
+        "https://a/\x00",
+        "https://a/é",
+    ],
+)
 def test_addresses_of_key_sets(uri: str) -> None:
-    """An address without a host, or with a port that is none, is told."""
+    """An address without a host, with a port that is none, or with characters that no URL has, is told."""
     assert refused({"jwksUri": uri}) == [f"{FIELD}[0].jwksUri"]
     assert refused({"jwksUri": "https://a:8443/keys?x=1"}) == []
 

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from urllib.parse import urlsplit
 
 from pantala.api.traffic import Jwt
 from pantala.manifest.types import Manifest
@@ -16,6 +15,11 @@ FIELD = "traffic.authentication.jwt"
 
 _CURVES = {"P-256": 32, "P-384": 48, "P-521": 66}
 """Bytes of a coordinate (RFC 7518, 6.2.1.2)."""
+_URL = re.compile(
+    r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?"
+    r"([/?]([A-Za-z0-9._~:/?@!$&()*+,;=-]|%[0-9A-Fa-f]{2})*)?"
+)
+"""An absolute URL (RFC 3986) without user and fragment."""
 _ED25519 = 32
 _LEAST_MODULUS = 256
 """Bytes of the smallest RSA modulus (RFC 7518, 3.3: 2048 bits)."""
@@ -75,11 +79,8 @@ def _wrong(issuer: Jwt) -> list[tuple[str, str]]:
 
 
 def _is_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
+    found = _URL.fullmatch(text)
+    return found is not None and int(found["port"] or 443) in range(1, 1 << 16)
 
 
 def _is_key_set(text: str) -> bool:
