@@ -22,18 +22,19 @@ _READS = ("ask", "ledger", "kubectl get", "pantala status", "pantala doctor")
 """Commands that only look: they are repeated for some seconds, since the cluster may still be moving."""
 
 
-def follow(page: Path, space: Space, folder: Path) -> list[str]:
+def follow(page: Path, space: Space, folder: Path, **variables: str) -> list[str]:
     """Run every command of a page in a namespace and hold its output against that on the page.
 
     Args:
         page: the file.
         space: the namespace; the reader's kubectl has no other one.
         folder: an empty folder, the reader's own.
+        variables: further variables that the page tells the reader to set.
 
     Returns:
         What each command printed.
     """
-    environment = _environment(space, folder)
+    environment = _environment(space, folder) | variables
     return [_step(command, expected, environment, folder) for command, expected in steps(page.read_text())]
 
 
