@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.charts.helm import Helm, documents
+from tests.charts.helm import CHART, Helm, documents
 from tests.charts.values import GATEWAYS
 from tests.cluster.addons import gateway_api, istio
 from tests.cluster.addons.echo import Echo
@@ -103,3 +103,18 @@ def test_the_gateway_api_accepts_it(plane: Mesh, name: str) -> None:
     plane.cluster.kubectl(
         "wait", "--for=condition=Accepted", "--timeout=30s", "-n", SYSTEM, f"gateways.{gateway_api.GROUP}/pantala"
     )
+
+
+def test_a_release_brings_and_takes_its_gateway(plane: Mesh) -> None:
+    """Helm installs the gateway with the release, beside istiod's webhook, and removes it with it."""
+    helm, where = Helm(plane.cluster.kubeconfig), f"--namespace={SYSTEM}"
+    values = {"crds": {"enabled": False}, **GATEWAYS["istio"]}
+    plane.cluster.kubectl("delete", "--ignore-not-found", "-n", SYSTEM, "gateways.networking.istio.io/pantala")
+    helm.run("install", "edge", str(CHART), where, values=values)
+    try:
+        path = "jsonpath={.spec.servers[0].hosts[0]}"
+        name = ("gateways.networking.istio.io/edge-pantala", "-n", SYSTEM)
+        assert plane.cluster.kubectl("get", *name, "-o", path) == "*.models.example.com"
+    finally:
+        helm.run("uninstall", "edge", where)
+    assert plane.cluster.kubectl("get", *name, "--ignore-not-found") == ""

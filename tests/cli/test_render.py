@@ -127,3 +127,73 @@ def test_same_twice() -> None:
     obj["metadata"]["namespace"] = "default"
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert rendered(obj, None, Settings(), now) == rendered(obj, None, Settings(), now)
+
+
+SPLIT = """\
+apiVersion: pantala.dev/v1alpha1
+kind: InferenceModel
+metadata: {name: resnet}
+spec:
+  runtime: {name: triton}
+  versions:
+  - {name: v1, uri: "s3://models/resnet/1/"}
+  - {name: v2, uri: "s3://models/resnet/2/"}
+  - {name: v3, uri: "s3://models/resnet/3/"}
+  traffic:
+    split: [{version: v1, weight: 80}, {version: v2, weight: 20}]
+    mirrors: [{version: v3, percent: 25}]
+    rateLimit: {requests: 10}
+  expose: {}
+"""
+HOSTED = ("--gateway", "istio-system/ingress", "--domain", "models.example.com")
+
+
+def kinds(result: Result) -> list[str]:
+    """The kinds that were printed."""
+    return [item["kind"] for item in objects(result)]
+
+
+def test_routes_of_istio() -> None:
+    """With `--mesh istio` the routes come last, with the shares, the mirror and the host of when all versions are ready."""
+    result = run("--mesh", "istio", *HOSTED, text=SPLIT)
+    found = objects(result)
+    routes = [item for item in found if item["kind"] == "VirtualService"]
+    assert found[-len(routes) :] == routes
+    assert {host for route in routes for host in route["spec"]["hosts"]} >= {"resnet.default.models.example.com"}
+    for rule in [rule for route in routes for rule in route["spec"]["http"]]:
+        assert [target["weight"] for target in rule["route"]] == [80, 20]
+        assert [mirror["percentage"] for mirror in rule["mirrors"]] == [{"value": 25}]
+    assert "EnvoyFilter" in kinds(result)
+    assert result.stderr == ""
+
+
+def test_routes_of_the_gateway_api() -> None:
+    """With `--mesh gateway-api` there is an HTTPRoute; what it cannot say is an error that names the field and what to do."""
+    result = run("--mesh", "gateway-api", *HOSTED, text=SPLIT.replace("    rateLimit: {requests: 10}\n", ""))
+    assert "HTTPRoute" in kinds(result)
+    assert result.stderr == ""
+    refused = run("--mesh", "gateway-api", *HOSTED, text=SPLIT)
+    assert refused.exit_code == 2
+    assert "raffic.rateLimit has no equivalent in the Gateway API" in refused.stderr
+    assert "HTTPRoute" not in refused.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [((), "Choose with --mesh istio or --mesh gateway-api"), (("--mesh", "none"), "traffic.split, traffic.mirrors")],
+)
+def test_routes_without_a_mesh(options: tuple[str, ...], words: str) -> None:
+    """Where nothing is known to carry routes out none are printed, and a note says so; a model without any has no note."""
+    result = run(*options, text=SPLIT)
+    assert set(kinds(result)) == {"ConfigMap", "Service", "Deployment"}
+    assert result.stderr.startswith("default/resnet: ")
+    assert words in result.stderr
+    assert run(*options).stderr == ""
+
+
+def test_a_host_that_is_not_allowed() -> None:
+    """A host that the namespace may not use is told, as the operator would, and is in no route."""
+    text = SPLIT.replace("expose: {}", "expose: {hosts: [resnet.example.org]}")
+    result = run("--mesh", "istio", *HOSTED, "--allowed-domain", "*=models.example.com", text=text)
+    assert "Namespace default may not use the host resnet.example.org" in result.stderr
+    assert "resnet.example.org" not in result.stdout

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,24 @@ from kubernetes.aio import config as kubernetes_config
 from pantala import naming
 from pantala.cluster.cache import Cache, Key
 from pantala.cluster.client import Client
-from pantala.cluster.resources import BY_KIND, MODEL, WATCHED, Resource
+from pantala.cluster.discovery import present
+from pantala.cluster.gateways import GatewayName, Gateways
+from pantala.cluster.resources import (
+    BY_KIND,
+    GATEWAYS,
+    HTTP_ROUTE,
+    ISTIO_GATEWAY,
+    K8S_GATEWAY,
+    MODEL,
+    OPTIONAL,
+    VIRTUAL_SERVICE,
+    WATCHED,
+    Resource,
+)
 from pantala.errors import ApiError
+from pantala.manifest.settings import Settings
 from pantala.manifest.types import Manifest, Ref
-from pantala.planner.observed import Observed
+from pantala.planner.observed import Mesh, Observed, choose_mesh
 
 _HOME = "~/.kube/config"
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -90,8 +104,45 @@ class Live:
     """The children as they are stored, with `managedFields`."""
 
 
-async def observe(client: Client, namespace: str, name: str) -> Live | None:
-    """The model, its children and pods; None if there is no such model."""
+@dataclass(frozen=True)
+class Surroundings:
+    """What a cluster has for routes."""
+
+    kinds: frozenset[Resource] = frozenset()
+    """Kinds of meshes that it serves and whose objects may be read."""
+    mesh: Mesh = Mesh.NONE
+    """The API by which the operator writes routes."""
+    gateways: Mapping[GatewayName, Manifest] | None = None
+    """Gateways of that API; None: they may not be read, or there is none."""
+
+
+async def surroundings(client: Client, settings: Settings) -> Surroundings:
+    """What the cluster has for routes, as an operator of these settings would use it."""
+    if settings.mesh == Mesh.NONE:
+        return Surroundings()
+    groups, _ = await client.discover()
+    found = present(groups or {})
+    mesh = choose_mesh(settings.mesh, istio=VIRTUAL_SERVICE in found, gateway_api=HTTP_ROUTE in found)
+    resource = {Mesh.ISTIO: ISTIO_GATEWAY, Mesh.GATEWAY_API: K8S_GATEWAY}.get(mesh)
+    if resource not in found:
+        return Surroundings(found, mesh)
+    gateways = Gateways()
+    try:
+        gateways.replace(await listed(client, resource, None))
+    except ApiError as error:
+        if error.status != _FORBIDDEN:
+            raise
+        return Surroundings(found, mesh)
+    return Surroundings(found, mesh, gateways.all())
+
+
+async def observe(
+    client: Client,
+    namespace: str,
+    name: str,
+    around: Surroundings = Surroundings(),
+) -> Live | None:
+    """The model, its children and pods; None if there is no such model. Who else claims its hosts is not looked for."""
     selector = f"{naming.LABEL_MANAGED_BY}={naming.MANAGED_BY},{naming.LABEL_MODEL}={name}"
     try:
         model = await client.get(MODEL, namespace, name)
@@ -99,16 +150,18 @@ async def observe(client: Client, namespace: str, name: str) -> Live | None:
         if error.status == _NOT_FOUND and not error.message.startswith("the server could not find"):
             return None
         raise
-    found = await asyncio.gather(*(listed(client, resource, namespace, selector) for resource in WATCHED))
+    kinds = (*WATCHED, *(resource for resource in OPTIONAL if resource in around.kinds and resource not in GATEWAYS))
+    found = await asyncio.gather(*(listed(client, resource, namespace, selector) for resource in kinds))
     cache = Cache(lambda _: None, lambda _: None)
+    cache.apis(around.kinds)
     cache.upsert(MODEL, model)
     raw: dict[Ref, Manifest] = {}
-    for resource, objects in zip(WATCHED, found, strict=True):
+    for resource, objects in zip(kinds, found, strict=True):
         for obj in objects:
             cache.upsert(resource, obj)
             raw[Ref.of(obj)] = obj
     seen = cache.observe(Key(namespace, name))
-    return None if seen is None else Live(seen, raw)
+    return None if seen is None else Live(replace(seen, mesh=around.mesh, gateways=around.gateways), raw)
 
 
 async def taken(client: Client, ref: Ref) -> Manifest | None:

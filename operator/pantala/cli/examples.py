@@ -48,6 +48,10 @@ _EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "render": (
         ("All objects of a model, without the operator's books:", "pantala render --brief model.yaml"),
         ("Would the API server take them?", "pantala render model.yaml | kubectl apply --dry-run=server -f -"),
+        (
+            "The routes too, as Istio gets them:",
+            "pantala render --mesh istio --gateway istio-system/ingress --domain models.example.com model.yaml",
+        ),
         ("What would change in the cluster?", "pantala render --diff model.yaml"),
         ("Only the images:", "pantala render -o json model.yaml | jq '.. | .image? // empty'"),
     ),

@@ -14,14 +14,19 @@ from pantala.api.model import InferenceModel
 from pantala.cli import access, difference, options, output, resources
 from pantala.cli.failures import ERROR
 from pantala.cluster.apply import stamped
-from pantala.cluster.resources import DEPLOYMENT
+from pantala.cluster.resources import wave
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Manifest, Ref
 from pantala.planner import plan as planning
-from pantala.planner.observed import Observed
+from pantala.planner.observed import Mesh, Observed
+from pantala.status.reasons import Reason
 
 NEW_UID = "00000000-0000-0000-0000-000000000000"
 """Stands for the uid of a model that no cluster has seen yet."""
+_UNKNOWN_MESH = (
+    "routes are not shown, because without a cluster it is not known what carries them out. Choose with --mesh istio or "
+    "--mesh gateway-api, or with --mesh none."
+)
 DIFFERENT = 1
 """Exit code of `--diff`: the operator would write something."""
 
@@ -39,7 +44,13 @@ class Rendered:
     """What cannot be rendered."""
 
 
-def rendered(obj: Manifest, live: Observed | None, settings: Settings, now: datetime) -> Rendered:
+def rendered(
+    obj: Manifest,
+    live: Observed | None,
+    settings: Settings,
+    now: datetime,
+    around: access.Surroundings | None = None,
+) -> Rendered:
     """What the operator would write for a checked resource of a file. Pure.
 
     Args:
@@ -47,10 +58,15 @@ def rendered(obj: Manifest, live: Observed | None, settings: Settings, now: date
         live: What the cluster holds of it; None for a new model.
         settings: Those of the operator.
         now: The time.
+        around: What the cluster has for routes. Default: there is no cluster, and every version counts as ready.
     """
     if live is None:
         obj = {**obj, "metadata": {**obj["metadata"], "uid": NEW_UID}}
-        live = Observed(model=obj)
+        if around is None:
+            mesh = Mesh.NONE if settings.mesh == "auto" else Mesh(settings.mesh)
+            live = Observed(model=obj, mesh=mesh, assume_ready=True)
+        else:
+            live = Observed(model=obj, mesh=around.mesh, gateways=around.gateways)
     else:
         # As after an apply of the file: the identity is the cluster's, annotations are merged.
         meta, stored = obj["metadata"], live.model["metadata"]
@@ -59,13 +75,16 @@ def rendered(obj: Manifest, live: Observed | None, settings: Settings, now: date
     model = InferenceModel.read(obj)
     made = planning.plan(model, live, settings, now)
     where = f"{model.metadata.namespace}/{model.metadata.name}"
-    notes = (f"{where}: spec.paused is set, so the operator writes nothing.",) if made.paused else ()
-    problems = tuple(
-        f"{where}: version {name}: {bad.field}: {bad.message}" for name, bad in sorted(made.invalid.items())
-    )
-    # What a pod needs goes before its Deployment (cluster.apply).
-    apply = sorted((stamped(manifest) for manifest in made.apply), key=lambda item: item["kind"] == DEPLOYMENT.kind)
-    return Rendered(tuple(apply), made.delete, notes, problems)
+    notes = [f"{where}: spec.paused is set, so the operator writes nothing."] if made.paused else []
+    problems = [f"{where}: version {name}: {bad.field}: {bad.message}" for name, bad in sorted(made.invalid.items())]
+    for problem in () if made.paused else made.routing.problems:
+        if problem.reason is Reason.MESH_MISSING and around is None and settings.mesh == "auto":
+            notes.append(f"{where}: {_UNKNOWN_MESH}")
+        else:
+            (problems if problem.reason is Reason.NOT_SUPPORTED else notes).append(f"{where}: {problem.message}")
+    # What a pod needs goes before its Deployment, and what a route names before the route (cluster.apply).
+    apply = sorted((stamped(manifest) for manifest in made.apply), key=lambda item: wave(item["kind"]))
+    return Rendered(tuple(apply), made.delete, tuple(notes), tuple(problems))
 
 
 def _tell(results: Sequence[Rendered]) -> bool:
@@ -97,7 +116,8 @@ def render(
     """Print the objects that InferenceModels become, in the order in which the operator writes them.
 
     FILE is YAML or JSON, several documents are fine, and - reads standard input. No cluster is needed: the objects are
-    those of a new model, whose uid in the owner references is all zeros.
+    those of a new model, whose uid in the owner references is all zeros. The routes are those of --mesh, as they are once
+    every version is ready; with auto there are none, since a cluster alone could tell what it has.
 
     With --diff they are those that the operator would write now, beside what the cluster holds. Only reads are needed.
     Images in force at a version's first rendering stay, as the operator keeps them.
@@ -131,11 +151,12 @@ async def _diff(
     results: list[Rendered] = []
     changes: list[difference.Change] = []
     async with access.connect(kubeconfig, context) as place:
+        around = await access.surroundings(place.client, settings)
         for obj in objects:
             here = resources.place(obj, namespace, place.namespace)
             meta = here["metadata"]
-            live = await access.observe(place.client, meta["namespace"], meta["name"])
-            result = rendered(here, live.seen if live else None, settings, datetime.now(UTC))
+            live = await access.observe(place.client, meta["namespace"], meta["name"], around)
+            result = rendered(here, live.seen if live else None, settings, datetime.now(UTC), around)
             strangers = []
             for manifest in result.apply:
                 ref = Ref.of(manifest)
