@@ -76,7 +76,7 @@ def _outliers(asked: OutlierDetection) -> Manifest:
         "interval": duration(asked.interval),
         "baseEjectionTime": duration(asked.base_ejection_time),
         "maxEjectionPercent": asked.max_ejection_percent,
-        # Envoy leaves out one replica whatever the percentage, and so the only one that is ready. Below this share of
-        # healthy ones it asks all of them again, rather than none (Istio's own default is 0: none).
+        # With maxEjectionPercent 100 all may be left out. Where fewer than this share are healthy, Envoy asks all of them
+        # again rather than none; Istio's own default is 0: none.
         "minHealthPercent": 1,
     }
