@@ -66,6 +66,7 @@ class Summary(TypedDict):
     target: str
     """The version that is to have it."""
     url: str | None
+    example: str | None
     addresses: dict[str, str]
     """Address from outside by protocol (`http`, `grpc`), through a NodePort."""
     conditions: list[Condition]
@@ -101,6 +102,7 @@ def summarize(model: Manifest, pods: Iterable[Manifest], node: str | None, now: 
         "version": status.get("version"),
         "target": (spec.get("traffic") or {}).get("target") or names[0],
         "url": status.get("url"),
+        "example": status.get("example"),
         "addresses": _addresses(status.get("nodePort") or {}, node),
         "conditions": _trouble(conditions),
         "versions": [_version(name, known.get(name, {}), grouped.get(name, []), now) for name in every],

@@ -36,7 +36,9 @@ def tree(model: Summary, *, ascii_only: bool = False) -> Tree:
     if hint := _HINTS.get(model["state"]):
         root.add(Text(hint))
     if model["url"]:
-        root.add(Text(f"inside   {model['url']}"))
+        root.add(Text(f"url      {model['url']}"))
+    if model["example"]:
+        root.add(Text(f"try      {model['example']}"))
     if model["addresses"]:
         root.add(Text("outside  " + ", ".join(f"{address} ({name})" for name, address in model["addresses"].items())))
     for condition in model["conditions"]:

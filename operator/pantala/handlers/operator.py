@@ -29,10 +29,9 @@ from pantala.manifest.settings import Settings
 from pantala.planner.measured import told
 from pantala.planner.report import Started
 from pantala.reconcile import metrics
-from pantala.reconcile.measurements import Measurer
+from pantala.reconcile.measurements import Measurer, targets
 from pantala.reconcile.queue import WorkQueue
 from pantala.reconcile.reconciler import Reconciler
-from pantala.reconcile.targets import targets
 from pantala.reconcile.workers import RESERVED_WORKERS, WORKERS, work
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ def traffic(plan: Plan, seen: Observed) -> list[Manifest]:
         return []
     live = routes.read(seen)
     names = dict.fromkeys([*plan.routing.asked, *live.shares, *plan.routing.mirrors, *live.mirrors])
-    figures = measured.fields(seen.measured, [name for name in live.shares if name not in live.mirrors])
-    return [{**_entry(plan, live, name), **figures.get(name, {})} for name in names]
+    entries = [_entry(plan, live, name) for name in names]
+    return measured.merged(entries, seen.measured, (seen.model.get("status") or {}).get("traffic") or ())
 
 
 def _entry(plan: Plan, live: routes.Live, name: str) -> Manifest:
