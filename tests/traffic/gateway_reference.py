@@ -16,6 +16,44 @@ TYPES = {
     "Prefix": str.startswith,
     "RegularExpression": lambda value, pattern: bool(re.fullmatch(pattern, value)),
 }
+_BITS = (
+    *(
+        '"',
+        "'",
+        "\\",
+        "%REQ(x)%",
+        "$(id)",
+        "{{ .Values }}",
+        "*",
+        "?",
+        "[",
+        ")",
+        "{",
+        "|",
+        "^",
+        "$",
+        ".",
+        ".*",
+        "+",
+        ",",
+    ),
+    *(
+        " ",
+        "- a: b",
+        "&x",
+        "<script>",
+        "../",
+        "~",
+        "null",
+        "true",
+        "1e3",
+        "\\r\\nx-evil: 1",
+        "\\Q",
+        "@type",
+        "(?=a)",
+        "a{9}",
+    ),
+)
 Asked = tuple[str, Mapping[str, str]]
 
 
@@ -40,6 +78,11 @@ def request(some: random.Random) -> Asked:
     if some.random() < 0.5:
         headers["content-type"] = some.choice(["application/json", "application/grpc", "application/grpc+proto"])
     return some.choice([*PATHS, "/a/b/c/d", "/b", "/"]), headers
+
+
+def hostile(some: random.Random) -> str:
+    """A text that means something to somebody: a shell, a template, YAML, an expression, Envoy."""
+    return "".join(some.choice(_BITS) for _ in range(some.randint(1, 4)))
 
 
 def fits(rule: TrafficRule, asked: Asked) -> bool:

@@ -5,6 +5,7 @@ What arrives is counted at the backends.
 
 import contextlib
 import json
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -20,10 +21,12 @@ from pantala.traffic import gateway_api
 from pantala.traffic.route import Backend, Route
 from tests.cluster.addons import istio
 from tests.cluster.addons.echo import PORT, Echo
+from tests.cluster.addons.envoy import EnvoySidecar
 from tests.cluster.addons.gateway_api import service
 from tests.cluster.addons.mesh_fixtures import GATEWAY, Mesh
 from tests.cluster.addons.service import http
 from tests.cluster.process import wait_for
+from tests.traffic import gateway_reference
 from tests.traffic.gateway_routes import route, traffic
 from tests.traffic.test_gateway_api import CASES
 
@@ -65,24 +68,39 @@ class Served:
             assert server.add_insecure_port(f"{echo.address}:{GRPC_PORT}") == GRPC_PORT
             server.start()
             stack.callback(lambda server=server: server.stop(None).wait())
-            self._serve(f"resnet-{name}", echo)
-        self._serve("resnet", self.echoes["v1"])
+            self.serve(f"resnet-{name}", echo)
+        self.serve("resnet", self.echoes["v1"])
 
-    def _serve(self, name: str, echo: Echo) -> None:
+    def serve(self, name: str, echo: Echo) -> None:
+        """Make a Service of a version."""
         istio.apply(self.mesh.cluster, service(name, SPACE, echo.address, {"http": PORT, "grpc": GRPC_PORT}))
+
+    def apply(self, objects: list[Manifest]) -> None:
+        """As JSON: to YAML a header y is the truth."""
+        self.mesh.cluster.kubectl(
+            "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        )
 
     def put(self, wanted: Route) -> str:
         """Put a route in force under a host of its own, and return the host."""
         name = f"m{next(_numbers)}"
         host = f"{name}.example.com"
-        istio.apply(self.mesh.cluster, [{**it, "metadata": it["metadata"]} for it in self.objects(wanted, name, host)])
-        self.mesh.envoy.wait_for_route(host, self.mesh.envoy.api_port)
+        objects = self.objects(wanted, name, host)
+        self.apply(objects)
+        wanted_names = {rule["name"] for one in objects if "hostnames" in one["spec"] for rule in one["spec"]["rules"]}
+        envoy = self.mesh.envoy
+        # Each of several objects arrives for itself.
+        wait_for(
+            lambda: wanted_names <= {it.get("name") for it in envoy.routes(host, envoy.api_port)},
+            "all rules in Envoy",
+            20,
+        )
         return host
 
     def objects(self, wanted: Route, name: str, host: str) -> list[Manifest]:
         """The route for a namespace and a gateway that are there, without an owner."""
         gateway = ("istio-system", GATEWAY)
-        self._serve(name, self.echoes["v1"])
+        self.serve(name, self.echoes["v1"])
         return gateway_api.objects(
             replace(wanted, name=name, namespace=SPACE, owner=(), hosts=(host,), gateway=gateway)
         )
@@ -313,3 +331,85 @@ def test_grpc(served: Served) -> None:
     wait_for(lambda: served.calls["v3"].count == 500, "copies arrive", 10)
     assert served.call(host, 50, (("x-version", "v3"),)) == {"v3": 50}
     assert all(echo.count == 0 for echo in served.echoes.values())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_first_rule_that_fits_decides(served: Served, seed: int) -> None:
+    """Rules at random lead requests in Envoy where the first that fits does, over HTTP and with a content-type of gRPC."""
+    some = random.Random(seed)
+    rules = [gateway_reference.rule(some, f"r{number}", some.choice(["v2", "v3"])) for number in range(8)]
+    host = served.put(split(rules=[it.model_dump(by_alias=True, exclude_none=True) for it in rules]))
+    hits = 0
+    for _ in range(100):
+        path, headers = gateway_reference.request(some)
+        headers = {name: value for name, value in headers.items() if name != "content-type"}
+        expected = next((it.version for it in rules if gateway_reference.fits(it, (path, headers))), "v1")
+        status, _, body = served.ask(host, path, headers)
+        assert (status, json.loads(body)["name"]) == (200, expected), (path, headers, rules)
+        hits += expected != "v1"
+    assert hits > 20
+    for _ in range(20):
+        _, headers = gateway_reference.request(some)
+        headers = {name: value for name, value in headers.items() if name != "content-type"}
+        expected = next((it.version for it in rules if gateway_reference.fits(it, (CALL, headers))), "v1")
+        assert served.call(host, 1, tuple(headers.items())) == {expected: 1}
+
+
+def test_hostile_routes(served: Served) -> None:
+    """What the API allows and `refusals` lets pass is taken by the API server, istiod and Envoy, and is never more than text."""
+    some, made = random.Random(20260607), 0
+    while made < 15:
+        text = gateway_reference.hostile(some)
+        rules = [
+            {"name": "a", "version": "v2", "headers": [{"name": "x-a", "type": "Exact", "value": text}]},
+            {"name": "b", "version": "v3", "headers": [{"name": "x-b", "type": "Prefix", "value": text}]},
+            {"name": "c", "version": "v3", "headers": [{"name": "x-c", "type": "RegularExpression", "value": text}]},
+            {"name": "d", "version": "v2", "prefix": some.choice(["/...", "/~._-", "/a..b", "/-"])},
+        ]
+        changes = {"set": {"x-d": text}, "add": {"X-e": f"a {text}"}}
+        wanted = traffic(rules=rules, headers={"request": changes, "response": changes})
+        bad = {it.field for it in gateway_api.refusals(wanted, None)}
+        if bad - {"traffic.rules[2]"}:
+            continue
+        host = served.put(split(rules=rules, headers={"request": changes, "response": changes}))
+        made += 1
+        assert served.mesh.envoy.rejections() == {}, text
+        value = text.strip()
+        if value == text:  # HTTP takes spaces at the ends away
+            assert _name(served.ask(host, headers={"x-a": text})) == "v2"
+            assert _name(served.ask(host, headers={"x-b": text})) == "v3"
+        assert _name(served.ask(host, headers={"x-b": f"{text}more"})) == ("v3" if text.lstrip() == text else "v1")
+        assert _name(served.ask(host, headers={"x-a": f"{text}more"})) == "v1"
+        _, headers, body = served.ask(host)
+        assert headers["x-d"] == json.loads(body)["headers"]["x-d"] == value
+
+
+def _name(answer: tuple[int, dict[str, str], bytes]) -> str:
+    assert answer[0] == 200
+    return str(json.loads(answer[2])["name"])
+
+
+def test_inside_of_the_cluster(served: Served) -> None:
+    """The proxy of a client in the mesh has the shares of the route for the model's Service, which istiod accepts."""
+    labels = {"app": "client"}
+    name = "inside"
+    served.serve(name, served.echoes["v1"])
+    given = replace(split((V2, 60), (V3, 40)), name=name, namespace=SPACE, owner=())
+    with EnvoySidecar(served.mesh.istiod.grpc, SPACE, labels) as client:
+        listener = istio.client_sidecar("client", SPACE, client.port, labels)
+        istio.apply(served.mesh.cluster, [listener, *gateway_api.objects(given)])
+
+        def weights() -> list[int]:
+            found = [
+                route["route"]["weighted_clusters"]["clusters"]
+                for config in client.config_dump("dynamic_route_configs")
+                for host in config["route_config"].get("virtual_hosts", ())
+                if host["name"] == f"{name}.{SPACE}.svc.cluster.local:{PORT}"
+                for route in host["routes"]
+                if route.get("name") == "split" and "weighted_clusters" in route["route"]
+            ]
+            return [cluster["weight"] for clusters in found for cluster in clusters]
+
+        wait_for(lambda: weights() == [60, 40], "the shares in the client's proxy", 20)
+        assert gateway_api.problem(live(served, name), None) is None
+        assert client.rejections() == {}
