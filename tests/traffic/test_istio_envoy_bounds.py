@@ -145,6 +145,15 @@ def test_all_replicas_are_asked_when_all_are_left_out(world: World) -> None:
     wait_for(left_out, "two replicas that are left out", 10)
     for server in servers:
         server.status = 200
+
+    def known() -> bool:
+        # Workers learn of several ejections within a second at its end (update_merge_window).
+        world.ask_often(made, 8)
+        return any(world.mesh.envoy.stats(r"resnet-last.*lb_healthy_panic").values())
+
+    wait_for(known, "an Envoy that knows of no healthy replica, and asks all", 10)
+    for server in servers:
         server.clear()
     assert statuses(world.ask_often(made, MANY)) == {200: MANY}
     assert world.count("last") == MANY
+    assert all(server.count for server in servers)
