@@ -14,7 +14,7 @@ from tests.cluster.addons import istio as addon
 from tests.cluster.addons.mesh_fixtures import Mesh
 from tests.cluster.errors import ClusterError
 from tests.cluster.process import wait_for
-from tests.traffic.hostile import BAD_REGEX, GOOD_REGEX, Hostile
+from tests.traffic.hostile_routes import BAD_REGEX, GOOD_REGEX, Hostile
 from tests.traffic.istio_cases import CASES, V1, header, route, rule
 
 pytestmark = pytest.mark.mesh
