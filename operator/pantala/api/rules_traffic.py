@@ -206,6 +206,14 @@ _TRAFFIC = (
         lambda it: "headers" in it or "prefix" in it,
         "a rule needs headers or a prefix: without a condition it would take every request from the shares",
     ),
+    Rule(
+        "TrafficRule",
+        "!has(self.headers)"
+        " || self.headers.all(it, self.headers.exists_one(other, other.name.lowerAscii() == it.name.lowerAscii()))",
+        lambda it: _unique(header["name"].lower() for header in it.get("headers", ())),
+        "headers holds a name twice: write both conditions as one RegularExpression",
+        ".headers",
+    ),
     _climbs("TrafficRule", "prefix"),
     _some("Access", "allow", "deny"),
     _some("AccessEntry", "namespaces", "ipBlocks", "remoteIpBlocks", "paths", "methods"),

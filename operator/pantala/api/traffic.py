@@ -93,7 +93,7 @@ class RateLimit(Block):
     """How many requests a replica takes in a time; those beyond are answered with 429 at once."""
 
     requests: Annotated[int, Field(ge=1, le=1_000_000)] = Field(examples=[100])
-    """How many requests each replica takes within `per`, counted by the replica's own sidecar."""
+    """How many requests each replica takes within `per` on each of its ports (HTTP, gRPC), counted by the replica's own sidecar."""
     per: Duration = Field(default="1s", examples=["1s"])
     """The time; at least 50ms."""
 
@@ -223,10 +223,10 @@ class OutlierDetection(Block):
 class Jwt(Block):
     """An issuer of JSON Web Tokens whose tokens are let in."""
 
-    issuer: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[\x21-\x7e]+$")] = Field(
+    issuer: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[!-)+-~]+$")] = Field(
         examples=["https://accounts.example.com"]
     )
-    """The issuer (iss) that tokens must name."""
+    """The issuer (iss) that tokens must name; no space and no *."""
     audiences: (
         Annotated[
             tuple[Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[\x21-\x7e]+$")], ...],
@@ -236,9 +236,16 @@ class Jwt(Block):
         | None
     ) = Field(default=None, examples=[["resnet"]])
     """Audiences (aud), one of which tokens must name. Default: any."""
-    jwks_uri: Annotated[str, Field(max_length=512, pattern=r"^https?://[^\s\"'<>\\^`{|}]+$")] | None = Field(
-        default=None, examples=["https://accounts.example.com/.well-known/jwks.json"]
-    )
+    jwks_uri: (
+        Annotated[
+            str,
+            Field(
+                max_length=512,
+                pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/([A-Za-z0-9._~!&()*+,;=:@/-]|%[0-9A-Fa-f]{2})*)?(\?([A-Za-z0-9._~!&()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$",
+            ),
+        ]
+        | None
+    ) = Field(default=None, examples=["https://accounts.example.com/.well-known/jwks.json"])
     """Where the issuer's public keys are; the mesh reads them. Default: as the issuer's OpenID configuration says."""
     jwks: Annotated[str, Field(min_length=2, max_length=16384)] | None = Field(default=None, examples=['{"keys": []}'])
     """The issuer's public keys themselves, as JSON. Default: they are read from `jwksUri`."""
@@ -252,7 +259,7 @@ class ApiKey(Block):
     sha256: Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")] = Field(
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]
     )
-    """SHA-256 of the key, 64 hexadecimal digits: printf %s "$KEY" | sha256sum. Make keys at random: openssl rand -hex 32."""
+    """SHA-256 of the key, 64 hexadecimal digits: printf %s "$KEY" | sha256sum. Make keys at random: openssl rand -hex 32; at most 1024 characters."""
 
 
 class ApiKeys(Block):

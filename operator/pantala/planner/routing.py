@@ -163,7 +163,8 @@ def objects(
     )
     if made.mesh is Mesh.ISTIO:
         return [*policies.objects(route), *istio.objects(route)]
-    needed = exposed or len(split.shares) > 1 or split.mirrors or split.rules
+    # Without any of these the model's own Service does the same, and nobody has to accept a route.
+    needed = exposed or len(split.shares) > 1 or any(asks(traffic) for _, asks in _NEED_MESH)
     return gateway_api.objects(route) if needed else []
 
 
