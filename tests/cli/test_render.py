@@ -174,7 +174,7 @@ def test_routes_of_the_gateway_api() -> None:
     assert result.stderr == ""
     refused = run("--mesh", "gateway-api", *HOSTED, text=SPLIT)
     assert refused.exit_code == 2
-    assert "raffic.rateLimit has no equivalent in the Gateway API" in refused.stderr
+    assert "traffic.rateLimit: no equivalent in the Gateway API" in refused.stderr
     assert "HTTPRoute" not in refused.stdout
 
 

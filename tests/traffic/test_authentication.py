@@ -66,18 +66,9 @@ def test_key_sets_that_envoy_cannot_read(jwks: str) -> None:
         "https://a:x/",
         "https://a:99999/",
         "https://[a/",
-        "https://a/%x",
-        "https://a/\x00",
-        "https://a/é",
     ],
 )
 def test_addresses_of_key_sets(uri: str) -> None:
-    """An address without a host, with a port that is none, or with characters that no URL has, is told."""
+    """An address without a host, or with a port that is none, is told."""
     assert refused({"jwksUri": uri}) == [f"{FIELD}[0].jwksUri"]
     assert refused({"jwksUri": "https://a:8443/keys?x=1"}) == []
-
-
-@pytest.mark.parametrize("issuer", ["*", "https://*.example.com", "a*"])
-def test_an_issuer_is_no_pattern(issuer: str) -> None:
-    """A * would mean any text to Istio."""
-    assert refused({"issuer": issuer}) == [f"{FIELD}[0].issuer"]

@@ -241,6 +241,16 @@ _TRAFFIC = (
         )
         for block in ("set", "add", "remove")
     ),
+    *(
+        Rule(
+            "HeaderChanges",
+            f"!has(self.{block}) || self.{block}.all(it, self.{block}.exists_one(o, o.lowerAscii() == it.lowerAscii()))",
+            lambda it, block=block: _unique(name.lower() for name in it.get(block, ())),  # type: ignore[misc]
+            f"{block} holds a header twice, since case does not matter in their names: keep one of them",
+            f".{block}",
+        )
+        for block in ("set", "add", "remove")
+    ),
     _some("Limits", "maxConnections", "maxPendingRequests", "maxRequests", "maxBodySize"),
     Rule(
         "Limits",

@@ -174,7 +174,7 @@ class HeaderChanges(Block):
     set: Annotated[dict[HeaderName, HeaderValue], Field(min_length=1, max_length=16)] | None = Field(
         default=None, examples=[{"x-team": "vision"}]
     )
-    """Headers that get this value, whatever they had. Default: none."""
+    """Headers that get this value, whatever they had; an empty one takes the header away. Default: none."""
     add: Annotated[dict[HeaderName, HeaderValue], Field(min_length=1, max_length=16)] | None = Field(
         default=None, examples=[{"x-via": "pantala"}]
     )

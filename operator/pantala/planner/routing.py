@@ -187,11 +187,15 @@ def standings(seen: Observed, names: Iterable[str]) -> dict[str, Standing]:
     """How versions stand that have a Deployment."""
     if seen.assume_ready:
         return dict.fromkeys(names, Standing(ready=True, since=datetime.min.replace(tzinfo=UTC), rolled_out=True))
-    return {
-        name: sharing.standing(live, seen.pods_of(name))
-        for name in names
-        if (live := seen.deployment(name)) is not None
-    }
+    found = {}
+    for name in names:
+        live = seen.deployment(name)
+        if live is None:
+            continue
+        # A stranger may have the name of its Service: no request goes there.
+        reachable = seen.child("Service", naming.child_name(seen.name, name)) is not None
+        found[name] = sharing.standing(live, seen.pods_of(name) if reachable else ())
+    return found
 
 
 def backend(model: InferenceModel, seen: Observed, version: str) -> Backend | None:
@@ -270,8 +274,8 @@ def _refused(model: InferenceModel, mesh: Mesh) -> tuple[Problem, ...]:
         found = (*istio.refusals(traffic, model.spec.expose), *(authentication.refusals(jwt) if jwt else ()))
     if not found:
         return ()
-    words = " ".join(f"{refusal.message.rstrip('.')}." for refusal in found)
-    return (Problem(Reason.NOT_SUPPORTED, f"{words[0].upper()}{words[1:]} The route stays as it is meanwhile."),)
+    words = " ".join(f"{refusal.field}: {refusal.message.rstrip('.')}." for refusal in found)
+    return (Problem(Reason.NOT_SUPPORTED, f"{words} The route stays as it is meanwhile."),)
 
 
 def _unenforced(traffic: Traffic | None, seen: Observed) -> list[Problem]:

@@ -46,7 +46,7 @@ def refusals(traffic: Traffic | None) -> tuple[Refusal, ...]:
     }
     for name, (value, instead) in missing.items():
         if value is not None:
-            words = f"traffic.{name} has no equivalent in the Gateway API's standard channel"
+            words = "no equivalent in the Gateway API's standard channel"
             found.append(Refusal(f"traffic.{name}", f"{words}: {_ISTIO}, or remove it and {instead}"))
     found += _cors_refusals(traffic.cors)
     headers = traffic.headers or Headers()

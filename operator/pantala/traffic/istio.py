@@ -12,7 +12,7 @@ from typing import Any
 
 from pantala.api.traffic import Expose, Traffic
 from pantala.manifest.types import Manifest
-from pantala.traffic import conditions, destination, filters, virtual_service
+from pantala.traffic import conditions, destination, filters, re2, virtual_service
 from pantala.traffic.conditions import NeverError, TwoOnOneError
 from pantala.traffic.route import Refusal, Route
 from pantala.traffic.virtual_service import RULE, SPLIT
@@ -57,6 +57,12 @@ def refusals(
         for code in filters.unknown_codes(traffic.retries)
     ]
     for number, rule in enumerate(traffic.rules or ()):
+        wrong = [it for it in rule.headers or () if it.type == "RegularExpression" and not re2.known(it.value)]
+        if wrong:
+            # Envoy would refuse the routes of all models of the port.
+            words = f"the expression for {wrong[0].name} is not surely one of RE2, or too large a one"
+            step = "write it with plain characters, sets, groups and repetitions up to 1000, without \\Q, \\p and look-around"
+            found.append(Refusal(f"traffic.rules[{number}].headers", f"{words}: {step}"))
         try:
             conditions.headers(rule.headers or ())
         except NeverError:

@@ -1,7 +1,7 @@
 r"""Regular expressions that Envoy takes: those of RE2, as far as it can be told without RE2.
 
-Envoy refuses the routes of all models of a port if one expression does not compile. Istio's webhook keeps such a one out,
-and nothing does for the Gateway API. What is taken here is what RE2 and Python both know, which is less than RE2
+Envoy refuses the routes of all models of a port if one expression does not compile, or is larger than it allows. Istio's
+webhook keeps out what does not compile, and nothing does for the Gateway API. What is taken here is what RE2 and Python both know, which is less than RE2
 (github.com/google/re2/wiki/Syntax): neither `\Q` nor `\p`.
 """
 
