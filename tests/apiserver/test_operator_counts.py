@@ -53,6 +53,8 @@ def test_one_new_model(installation: Installation, operator: Operator, log: Audi
     space, mark = installation.space, log.mark()
     space.model("count")
     space.wait_ready("count")
+    # The Event comes last, a moment after the status that was waited for.
+    wait_for(lambda: writes(log, installation, mark)[("create", "events")] > 0, "the Event", 10)
     counted = writes(log, installation, mark)
     assert counted[("patch", "inferencemodels/status")] <= 2
     assert counted - Counter({("patch", "inferencemodels/status"): 2}) == {
