@@ -6,24 +6,32 @@ from contextlib import ExitStack
 import pytest
 
 from tests.cluster import Cluster
-from tests.cluster.addons.mesh_fixtures import Mesh
+from tests.cluster.addons import loopback
+from tests.cluster.addons.mesh_fixtures import Mesh, meshed
 from tests.e2e.mesh.processes import OperatorProcess
 from tests.e2e.mesh.support import Exposed, exposed, store_versions
 from tests.e2e.support import Space
 
 
+@pytest.fixture(scope="package")
+def mesh(cluster: Cluster) -> Iterator[Mesh]:
+    """A mesh on the cluster with a real node, for all modules here; a test leaves it as it found it."""
+    if reason := loopback.missing():
+        pytest.skip(f"tier mesh: {reason}")
+    with meshed(cluster) as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
 def operator(cluster: Cluster, mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
     """The operator as a process of this machine, active, in a cluster with a mesh; `kill` and `start` are a test's."""
-    cluster.kubectl("apply", "--server-side", "-f", "crds/")
-    process = OperatorProcess(cluster.kubeconfig, tmp_path_factory.mktemp("operator"))
-    yield process
-    process.stop()
+    with OperatorProcess(cluster, tmp_path_factory.mktemp("operator")) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
 def stored(space: Space, tmp_path_factory: pytest.TempPathFactory) -> Space:
-    """A namespace, and a store with versions v1 to v4, which say who they are, and one that cannot be loaded."""
+    """A namespace, and a store with versions v1 to v5, which say who they are, and one that cannot be loaded."""
     store_versions(space, tmp_path_factory.mktemp("versions"))
     return space
 

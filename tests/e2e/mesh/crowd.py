@@ -53,8 +53,8 @@ class Crowd:
 
     def account(self) -> str:
         """Requests, rate and losses of every step, and of every load; to be printed."""
-        lines = []
-        ends = [at for _, at in self._steps[1:]] + [self._ended]
+        lines: list[str] = []
+        ends = [*(at for _, at in self._steps), self._ended][1:]
         for (name, since), until in zip(self._steps, ends, strict=True):
             found = [it for load in self.loads for it in load.answers if since <= it.started < until]
             bad = Counter(it.error for it in found if it.error)

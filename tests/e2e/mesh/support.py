@@ -1,6 +1,7 @@
 """A model behind the ingress Envoy, whose versions say who they are."""
 
 import json
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,15 +12,17 @@ from typing import Any
 from kubernetes.client import CustomObjectsApi
 from kubernetes.config import new_client_from_config
 
+from tests.cluster import Cluster
 from tests.cluster.addons.mesh_fixtures import GATEWAY, Mesh
 from tests.cluster.addons.models import broken_triton_code, torchserve_unpacked
+from tests.cluster.addons.s3 import S3Server
 from tests.cluster.process import wait_for
 from tests.e2e.load import Load
-from tests.e2e.support import BUCKET, Space
+from tests.e2e.support import BUCKET, SECRET, Space
 
 LEARNS = 0.3
 """Seconds that the threads of Envoy may take to use a route that its administration already shows."""
-GRACE = 16
+GRACE = 10
 """terminationGracePeriodSeconds: shorter than the default, so that those that leave are gone before the tests are."""
 _MODEL = """
 import numpy as np
@@ -38,7 +41,7 @@ output [{name: "V" data_type: TYPE_INT32 dims: [1]}]
 _QUESTION = {"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [0]}]}
 
 
-def store_versions(space: Space, folder: Path, count: int = 4) -> None:
+def store_versions(space: Space, folder: Path, count: int = 5) -> None:
     """Store versions v1 to v`count` for Triton and TorchServe, which answer with their number, and `broken`."""
     for number in range(1, count + 1):
         version = f"v{number}"
@@ -163,6 +166,24 @@ class Exposed:
     def _version(self, cluster: str) -> str:
         service = cluster.split("|")[3].partition(".")[0]
         return service.removeprefix(f"{self.name}-")
+
+
+@contextmanager
+def namespace(cluster: Cluster, s3: S3Server, name: str) -> Iterator[Space]:
+    """A namespace with the Secret of the store; it is deleted at the end.
+
+    Args:
+        cluster: where, with the CRD.
+        s3: the store.
+        name: how the namespace's name begins; no run before used it.
+    """
+    space = Space(cluster, s3, f"{name}-{secrets.token_hex(2)}")
+    cluster.kubectl("create", "namespace", space.namespace)
+    keys = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": s3.credentials}
+    space.apply_object(keys)
+    s3.create_bucket(BUCKET)
+    yield space
+    cluster.kubectl("delete", "namespace", space.namespace, "--wait=false")
 
 
 def shares(weights: dict[str, int]) -> list[dict[str, Any]]:
