@@ -95,6 +95,16 @@ def test_no_version_is_ready() -> None:
     lose(made, "v1")
     lose(made, "v2")
     assert made.step() == []
+    assert traffic_ready(made) == ("False", "VersionNotReady")
+
+
+def test_a_new_model_is_not_routed_before_it_is_ready() -> None:
+    """The route of a new model has the shares that are asked for, and nobody calls it ready before a version answers."""
+    made = World(model(V1, V2, traffic=SPLIT))
+    made.mesh = Mesh.ISTIO
+    made.settle()
+    assert weights(made) == {"resnet-v1": 80, "resnet-v2": 20}
+    assert traffic_ready(made) == ("False", "VersionNotReady")
 
 
 def test_rules_and_copies_wait_for_their_version() -> None:

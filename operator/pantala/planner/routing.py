@@ -318,16 +318,20 @@ def _routes(seen: Observed) -> list[Manifest]:
 def _unready(
     asked: Mapping[str, int], configured: Mapping[str, int], extras: frozenset[str], known: Mapping[str, Standing]
 ) -> list[Problem]:
-    """Versions that do not get what they are asked to get."""
-    if dict(asked) == dict(configured) and not extras:
+    """Versions that do not get what they are asked to get, or that nobody would answer for."""
+    down = [name for name in asked if name not in known or not known[name].ready]
+    if dict(asked) == dict(configured) and not extras and not down:
         return []
-    late = [name for name in asked if name not in configured]
-    names = [*late, *sorted(extras - {*late})]
+    names = dict.fromkeys([*(name for name in asked if name not in configured), *down, *sorted(extras)])
     ready = [name for name in names if name in known and known[name].ready]
     words = []
     if rest := [name for name in names if name not in ready]:
         words.append(f"Version {' and '.join(rest)} has no ready replica.")
     if ready:
         words.append(f"Version {' and '.join(ready)} has just become ready and gets requests soon.")
-    shown = ", ".join(f"{name} ({weight} %)" for name, weight in configured.items())
-    return [Problem(Reason.VERSION_NOT_READY, f"{' '.join(words)} Meanwhile requests go to {shown}.".strip())]
+    if any(known[name].ready for name in configured if name in known):
+        shown = ", ".join(f"{name} ({weight} %)" for name, weight in configured.items())
+        words.append(f"Meanwhile requests go to {shown}.")
+    else:
+        words.append("No version answers; the shares stay as they are.")
+    return [Problem(Reason.VERSION_NOT_READY, " ".join(words))]

@@ -41,6 +41,8 @@ def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Notice,
         expected = {"Accepted": not bad, "Ready": bad, "TrafficReady": not bad or new[kind]["reason"] in _EARLY}
         if known is None and expected.get(kind, False):
             continue
+        if kind == "TrafficReady" and "False" in {it.get("Ready", {}).get("status") for it in (old, new)}:
+            continue  # nobody answers, or nobody did: Ready tells that
         if kind == "Stalled" and any(
             new.get(other, {}).get("status") == "False" for other in ("Accepted", "TrafficReady")
         ):
