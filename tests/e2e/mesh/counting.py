@@ -101,6 +101,13 @@ class Counted:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return Counter(pool.map(once, range(times)))
 
+    def headers(self, origin: str) -> dict[str, str]:
+        """The headers of an answer to a script of a page of this origin, their names in lower case."""
+        sent = {"Host": self.model.host, "Origin": origin}
+        status, found, body = http("GET", f"{self.url}/v2/models/{self.model.name}", headers=sent)
+        assert status == 200, body
+        return {name.lower(): value for name, value in found.items()}
+
     def load(self, *, keep_alive: bool) -> Load:
         """A few clients that ask on and on."""
         return self.model._load(self.url, keep_alive=keep_alive, clients=4, pause=0.02, host=self.model.host)
