@@ -249,6 +249,78 @@ ELSEWHERE = {
         "p2p/test_p2p_fields.py::test_port_headers_and_filters_of_the_proxy",
     ),
     "traffic.target": "test_replacement.py::test_a_target_that_moves_there_and_back",
+    **{f"traffic.split[].{name}": "mesh/test_routes.py::test_split" for name in ("version", "weight")},
+    **{f"traffic.mirrors[].{name}": "mesh/test_routes.py::test_mirror" for name in ("version", "percent")},
+    **{
+        f"traffic.rules[].{name}": "mesh/test_routes.py::test_rules"
+        for name in ("name", "version", "prefix", "headers[].name", "headers[].value")
+    },
+    "traffic.rules[].headers[].type": "../traffic/test_istio_envoy.py::test_rules_come_before_shares",
+    "traffic.rollout.keepStable": "mesh/test_routes.py::test_a_target_moves_when_it_is_ready",
+    "traffic.timeout": "mesh/test_routes.py::test_timeout",
+    **{f"traffic.retries.{name}": "mesh/test_routes.py::test_retries" for name in ("attempts", "retryOn")},
+    "traffic.retries.perTryTimeout": "../traffic/test_istio_envoy_bounds.py::test_an_attempt_has_its_own_time",
+    **{f"traffic.rateLimit.{name}": "mesh/test_policies.py::test_requests_are_limited" for name in ("requests", "per")},
+    **{
+        f"traffic.access.{name}": "mesh/test_policies.py::test_sidecars_enforce"
+        for name in ("allow[].methods", "deny[].paths")
+    },
+    **{
+        f"traffic.access.{name}": "mesh/test_policies.py::test_lists"
+        for name in ("allow[].remoteIpBlocks", "deny[].methods", "deny[].namespaces")
+    },
+    **{
+        f"traffic.access.allow[].{name}": "../traffic/test_sidecar_access.py::test_an_address_and_a_path_must_both_fit"
+        for name in ("ipBlocks", "paths")
+    },
+    "traffic.access.allow[].namespaces": "../traffic/test_sidecar_access.py::test_namespaces_need_mutual_tls",
+    "traffic.access.deny[].ipBlocks": "../traffic/test_sidecar_access.py::test_what_is_denied_stays_denied",
+    "traffic.access.deny[].remoteIpBlocks": (
+        "../traffic/test_sidecar_access.py::test_forwarded_addresses_are_the_word_of_the_client"
+    ),
+    **{
+        f"traffic.authentication.jwt[].{name}": "../traffic/test_sidecar_authentication.py::test_bad_tokens_are_refused"
+        for name in ("issuer", "audiences", "jwks")
+    },
+    "traffic.authentication.jwt[].jwksUri": "mesh/test_policies.py::test_keys_that_the_mesh_reads",
+    "traffic.authentication.apiKeys.header": "../traffic/test_sidecar_authentication.py::test_keys_behind_bearer",
+    "traffic.authentication.apiKeys.keys[].name": "../traffic/test_sidecar_authentication.py::test_keys",
+    "traffic.authentication.apiKeys.keys[].sha256": "mesh/test_policies.py::test_sidecars_enforce",
+    **{
+        f"traffic.cors.{name}": "../traffic/test_istio_envoy.py::test_preflights"
+        for name in ("allowOrigins", "allowMethods", "allowHeaders", "maxAge")
+    },
+    **{
+        f"traffic.cors.{name}": "mesh/test_routes.py::test_pages_of_other_origins"
+        for name in ("allowCredentials", "exposeHeaders")
+    },
+    **{
+        f"traffic.headers.{name}": "../traffic/test_gateway_api_envoy.py::test_header_changes"
+        for name in ("request.set", "request.add", "request.remove", "response.set", "response.add")
+    },
+    "traffic.headers.response.remove": "../traffic/test_istio_envoy.py::test_headers_are_set_added_and_removed",
+    **{
+        f"traffic.limits.{name}": "../traffic/test_istio_envoy_bounds.py::test_overload_is_answered_at_once"
+        for name in ("maxConnections", "maxPendingRequests", "maxRequests")
+    },
+    "traffic.limits.maxBodySize": "mesh/test_policies.py::test_sidecars_enforce",
+    **{
+        f"traffic.outlierDetection.{name}": "../traffic/test_istio_envoy_bounds.py::test_a_failing_replica_is_left_out"
+        for name in ("consecutiveErrors", "interval", "baseEjectionTime")
+    },
+    "traffic.outlierDetection.maxEjectionPercent": (
+        "../traffic/test_istio_envoy_bounds.py::test_all_replicas_are_asked_when_all_are_left_out"
+    ),
+    "expose.hosts": "mesh/test_hosts.py::test_a_host_belongs_to_who_had_it_first",
+    "expose.prefix": "mesh/test_hosts.py::test_prefixes_share_a_host",
+    **{
+        f"expose.gatewayRef.{name}": "mesh/test_hosts.py::test_a_gateway_that_comes_late"
+        for name in ("kind", "namespace", "name")
+    },
+    **{
+        f"expose.loadBalancer.{name}": "mesh/test_hosts.py::test_a_load_balancer"
+        for name in ("loadBalancerClass", "sourceRanges", "annotations")
+    },
     **dict.fromkeys(
         (
             f"runtime.custom.{name}"
