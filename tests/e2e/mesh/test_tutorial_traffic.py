@@ -22,4 +22,6 @@ def test_every_step_does_what_the_page_says(mesh: Mesh, space: Space, tmp_path: 
         assert sum(found.values()) == 500
         # Five standard deviations of a fair draw: Envoy draws each request by itself.
         assert abs(found["212"] - 400) < 45, found
+    (copies,) = [int(text.rpartition(" ")[2]) for text in printed if text.startswith("nv_inference_request_success")]
+    assert 400 < copies <= 510  # `ask` may have asked a few times, and the last copies may be under way
     pages.nothing_is_left(space)
