@@ -1,7 +1,11 @@
 """How long versions that nothing asks for keep their replicas."""
 
 from datetime import timedelta
+from typing import Any
 
+import pytest
+
+from pantala.manifest.types import Ref
 from pantala.planner.observed import Mesh
 from tests.planner.world import NOW, World, model, version
 
@@ -87,3 +91,54 @@ def test_a_version_that_left_the_spec_is_kept_too() -> None:
     world.now = NOW + timedelta(seconds=5)
     world.settle()
     assert "resnet-v1" not in world.names("Service") | world.names()
+
+
+RULES: dict[str, Any] = {"rules": [{"name": "pin", "prefix": "/pin", "version": "v1"}]}
+MIRRORS: dict[str, Any] = {"mirrors": [{"version": "v1"}]}
+SHARES: dict[str, Any] = {"target": None, "split": [{"version": "v1", "weight": 20}, {"version": "v2", "weight": 80}]}
+PREFIXED = {"hosts": ["a.example.com"], "gatewayRef": {"namespace": "istio-system", "name": "ingress"}, "prefix": "/a"}
+
+
+@pytest.mark.parametrize(
+    ("mesh", "kind", "name"),
+    [
+        (Mesh.ISTIO, "VirtualService", "resnet"),
+        (Mesh.ISTIO, "VirtualService", "resnet.gateway"),
+        (Mesh.GATEWAY_API, "HTTPRoute", "resnet"),
+    ],
+)
+@pytest.mark.parametrize("before", [RULES, MIRRORS, SHARES], ids=["rules", "mirrors", "shares"])
+def test_a_route_that_cannot_be_written_keeps_its_versions(
+    mesh: Mesh, kind: str, name: str, before: dict[str, Any]
+) -> None:
+    """While a webhook refuses a route, no version goes that the live one leads to; its five seconds count from the change.
+
+    The webhook is istiod's own, which is away for as long as istiod is.
+    """
+    expose = {"expose": PREFIXED} if name.endswith(".gateway") else {}
+    traffic = {key: value for key, value in {"target": "v2", **before}.items() if value}
+    world = World(model(version("v1"), version("v2"), traffic=traffic, **expose))
+    world.mesh = mesh
+    world.settle()
+    world.roll_out("v1", "v2")
+    world.now += timedelta(minutes=1)
+    world.settle()
+    world.report(now=world.now)
+    ref = Ref(kind, "vision", name)
+    refused = world.children[ref]
+    assert "resnet-v1" in str(refused["spec"])
+    world.edit(model(version("v1"), version("v2"), traffic={"target": "v2"}, **expose))
+    for _ in range(5):
+        world.step()
+        world.children[ref] = refused
+        world.report(now=world.now)
+        world.now += timedelta(seconds=30)
+    assert replicas(world) == 1
+    world.step()
+    assert "resnet-v1" not in str(world.children.get(ref))
+    world.report(now=world.now)
+    world.settle()
+    assert replicas(world) == 1
+    world.now += timedelta(seconds=5)
+    world.settle()
+    assert replicas(world) == 0

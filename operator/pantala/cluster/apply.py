@@ -186,7 +186,7 @@ def _refused(ref: Ref, error: ApiError, resource: Resource) -> Problem:
             Reason.FORBIDDEN, f"{ref} cannot be written: {error.message}. Check the operator's Role (charts/pantala)."
         )
     if error.status == _SERVER_ERROR and "webhook" in error.message:
-        step = "Mend or remove the webhook; it is tried again every 30 seconds."
+        step = "Mend or remove the webhook; it is tried again every 5 seconds."
         return Problem(Reason.WEBHOOK_FAILED, f"{ref} cannot be written: {error.message}. {step}")
     if error.status in {400, _INVALID}:
         return Problem(Reason.REJECTED, f"{ref} is refused: {error.message}. Change the field that it names.")

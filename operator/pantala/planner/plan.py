@@ -74,8 +74,7 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetim
     owner = owner_reference(model)
     routes = routing.objects(model, seen, settings, made, owner)
     frozen = tuple(name for name in sorted(active) if name not in names and name in seen.versions())
-    moved = made.live.shares != made.shares and bool(routes)
-    waits = [wait for wait in (made.wait, kept.wait, 0.0 if moved else None) if wait is not None]
+    waits = [wait for wait in (made.wait, kept.wait) if wait is not None]
     return Plan(
         apply=(*apply, *routes),
         delete=_leftovers(seen, [*apply, *routes], frozen, invalid, held=made.held),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from pantala.api import resolve
 from pantala.api.model import InferenceModel
 from pantala.manifest.canonical import canonical
 from pantala.manifest.types import Manifest
-from pantala.planner import account, ledger, traffic_report
+from pantala.planner import account, ledger, routing, traffic_report
 from pantala.planner.addresses import addresses
 from pantala.planner.ledger import Ledger
 from pantala.planner.observed import Observed, ready_pods, rolled_out
@@ -76,12 +76,15 @@ def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Pr
     ports = outside is not None and (outside.node_port is not None or outside.load_balancer is not None)
     found = verdicts(plan, versions, problems, routed=seen.stable == plan.serving, ports=ports)
     generation = model.metadata.generation
-    serving = versions.get(plan.serving)
+    serving, idle = versions.get(plan.serving), _idle(plan, seen, versions.values())
     status: Manifest = {
         "observedGeneration": generation,
         "conditions": conditions.merge(before.get("conditions", ()), found, generation, now),
         "version": plan.serving,
-        "versions": [_version_status(plan, version, known.get(version.name, {}), now) for version in versions.values()],
+        "versions": [
+            _version_status(plan, version, known.get(version.name, {}), now, idle=version.name in idle)
+            for version in versions.values()
+        ],
         **addresses(model, seen, plan),
     }
     if serving is not None:
@@ -158,14 +161,14 @@ def _without_effect(model: InferenceModel, name: str, told: account.Account | No
     return f"{words}: without effect, because the store has a config.pbtxt for the model. Set it there, or remove the file."
 
 
-def _version_status(plan: Plan, version: Version, before: Mapping[str, Any], now: datetime) -> Manifest:
+def _version_status(plan: Plan, version: Version, before: Mapping[str, Any], now: datetime, *, idle: bool) -> Manifest:
     status: Manifest = {
         "name": version.name,
         "state": _state(plan, version),
         "desiredReplicas": version.wanted,
         "readyReplicas": version.ready,
     }
-    if _idle(plan, version):
+    if idle:
         status["idleSince"] = before.get("idleSince") or conditions.timestamp(now)
     if version.name in plan.images:
         status["image"] = plan.images[version.name]
@@ -191,7 +194,7 @@ def _state(plan: Plan, version: Version) -> str:
     return "Idle" if version.wanted else "Parked"
 
 
-def _idle(plan: Plan, version: Version) -> bool:
-    """Whether the version has replicas that nothing asks for any more."""
-    asked = {plan.target, plan.serving, *plan.asked, *plan.routing.shares}
-    return version.wanted > 0 and version.name not in asked
+def _idle(plan: Plan, seen: Observed, versions: Iterable[Version]) -> frozenset[str]:
+    """Versions with replicas that nothing asks for, and to which nothing leads any more: a write may have failed."""
+    asked = {plan.target, plan.serving, seen.stable, *plan.asked, *plan.routing.shares, *routing.read(seen).ends}
+    return frozenset(version.name for version in versions if version.wanted > 0 and version.name not in asked)

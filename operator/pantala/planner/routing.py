@@ -6,9 +6,10 @@ that the same rules continue.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from pantala import naming
 from pantala.api import resolve
@@ -46,6 +47,8 @@ class Live:
     """Percent by version; empty: there is no route, or it cannot be told."""
     mirrors: Mapping[str, int] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
+    ends: frozenset[str] = frozenset()
+    """Versions to which any part of any live route leads: shares, copies or rules, whoever wrote them."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Routing:
     @property
     def users(self) -> frozenset[str]:
         """Versions that get requests or copies, now or after this plan."""
-        return frozenset({*self.shares, *self.live.shares, *self.live.mirrors})
+        return frozenset({*self.shares, *self.live.ends})
 
 
 def routing(model: InferenceModel, seen: Observed, settings: Settings, now: datetime) -> Routing:
@@ -170,17 +173,39 @@ def objects(
 
 def read(seen: Observed) -> Live:
     """What the live route gives."""
+    services, names = (
+        {
+            ref.name: label
+            for ref, obj in seen.children.items()
+            if ref.kind in kinds and seen.owns(obj) and (label := obj["metadata"]["labels"].get(naming.LABEL_VERSION))
+        }
+        for kinds in ({"Service"}, {"Service", "Deployment"})  # a Service that somebody deleted comes back
+    )
+    # Of both APIs: what the one not in use has left leads requests for as long as it is there.
+    every = (obj for ref, obj in seen.children.items() if ref.kind in ROUTES.values() and seen.owns(obj))
+    ends = frozenset(names[end] for obj in every for end in _ends(obj.get("spec")) if end in names)
     routes = _routes(seen)
     if not routes or routes[0]["metadata"]["name"] != seen.name:
-        return Live()
+        return Live(ends=ends)
     mesh = istio if seen.mesh is Mesh.ISTIO else gateway_api
-    services = {
-        ref.name: label
-        for ref, obj in seen.children.items()
-        if ref.kind == "Service" and seen.owns(obj) and (label := obj["metadata"]["labels"].get(naming.LABEL_VERSION))
-    }
     hosts = tuple(dict.fromkeys(host for route in routes for host in mesh.hosts(route)))
-    return Live(mesh.shares(routes[0], services) or {}, mesh.mirrors(routes[0], services) or {}, hosts)
+    return Live(mesh.shares(routes[0], services) or {}, mesh.mirrors(routes[0], services) or {}, hosts, ends)
+
+
+def _ends(part: Any) -> Iterator[str]:
+    """Names of the Services to which a part of a VirtualService or an HTTPRoute leads requests or copies."""
+    if isinstance(part, list):
+        for item in part:
+            yield from _ends(item)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            if key == "destination" and isinstance(value, dict):
+                yield str(value.get("host")).partition(".")[0]
+            elif key in {"backendRef", "backendRefs"}:
+                refs = value if isinstance(value, list) else [value]
+                yield from (str(ref.get("name")) for ref in refs if isinstance(ref, dict))
+            else:
+                yield from _ends(value)
 
 
 def standings(seen: Observed, names: Iterable[str]) -> dict[str, Standing]:

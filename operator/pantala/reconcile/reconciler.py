@@ -18,6 +18,7 @@ from pantala.cluster.resources import MODEL
 from pantala.errors import ApiError
 from pantala.manifest.settings import Settings
 from pantala.planner import plan as planning
+from pantala.planner import routing
 from pantala.planner.measured import Measurements
 from pantala.planner.observed import Observed
 from pantala.planner.report import LAZY_SECONDS, Report, Started, report, unreadable
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 RECHECK_SECONDS = 30.0
 """How soon a child that cannot be written is tried again: nothing tells when a stranger's object goes away."""
+
+WEBHOOK_SECONDS = 5.0
+"""The same where a webhook does not answer: that passes, and until then a route may lead to pods that are gone."""
 
 
 class Reconciler:
@@ -93,10 +97,10 @@ class Reconciler:
             after = replace(after, measured=self._measured(key))
         outcome = report(model, after, plan, problems, self._now())
         wait = await self._tell(key, after, outcome)
-        if seen.stable is not None and after.stable != seen.stable:
-            return 0.0  # The traffic has moved: the old version can go, and no event tells of our own write.
-        waits = [wait, plan.wait, RECHECK_SECONDS if problems else None]
-        return min((one for one in waits if one is not None), default=None)
+        if (seen.stable is not None and after.stable != seen.stable) or routing.read(after) != plan.routing.live:
+            return 0.0  # The traffic has moved: what had it can go, and no event tells of our own write.
+        again = [WEBHOOK_SECONDS if it.reason is Reason.WEBHOOK_FAILED else RECHECK_SECONDS for it in problems]
+        return min((one for one in (wait, plan.wait, *again) if one is not None), default=None)
 
     def _namespace_ends(self, namespace: str) -> float | None:
         """Seconds to leave a namespace alone because it was being deleted a moment ago; None if it was not."""
