@@ -168,6 +168,24 @@ def test_protected_without_sidecars() -> None:
     assert made.report(now=made.now).status["url"] == "http://a.example.com"
 
 
+def test_protected_before_a_replica_is_there() -> None:
+    """No gateway leads to a model that is to be protected before a sidecar is seen; a host that it has it keeps."""
+    traffic = {"access": {"deny": [{"paths": ["/admin*"]}]}}
+    expose = {"hosts": ["a.example.com"], "gatewayRef": {"name": "ingress"}}
+    made = world(V1, traffic=traffic, ready=(), expose=expose)
+    route = Ref("VirtualService", "vision", "resnet")
+    assert made.children[route]["spec"]["hosts"] == ["resnet.vision.svc.cluster.local"]
+    assert traffic_ready(made) == ("False", "VersionNotReady")
+    made.roll_out("v1")
+    for pod in made.pods:
+        pod["status"]["initContainerStatuses"].append({"name": "istio-proxy", "restartCount": 0, "state": {}})
+    made.settle()
+    assert "a.example.com" in made.children[route]["spec"]["hosts"]
+    made.pods.clear()
+    made.settle()
+    assert "a.example.com" in made.children[route]["spec"]["hosts"]
+
+
 def test_a_refused_field_leaves_the_route_alone() -> None:
     """What the mesh cannot do is refused, and the live route stays as it was."""
     expose = {"hosts": ["a.example.com"], "gatewayRef": {"name": "ingress"}}

@@ -18,7 +18,7 @@ from pantala.api.traffic import Traffic
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Manifest
 from pantala.planner import hosts as claims
-from pantala.planner import render
+from pantala.planner import protection, render
 from pantala.planner import shares as sharing
 from pantala.planner.hosts import Exposure
 from pantala.planner.observed import Mesh, Observed
@@ -26,7 +26,7 @@ from pantala.planner.shares import Standing
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
 from pantala.traffic import authentication, gateway_api, istio, policies, service
-from pantala.traffic.route import Backend, Refusal, Route, Split, protected
+from pantala.traffic.route import Backend, Refusal, Route, Split
 
 ROUTES = {Mesh.ISTIO: "VirtualService", Mesh.GATEWAY_API: "HTTPRoute"}
 """Kind of the object that holds the shares."""
@@ -34,8 +34,6 @@ OBJECTS = frozenset(
     {"VirtualService", "HTTPRoute", "DestinationRule", "EnvoyFilter", "AuthorizationPolicy", "RequestAuthentication"}
 )
 """Kinds of the objects that make up a route."""
-SIDECAR = "istio-proxy"
-"""Name of the container that Istio puts beside the server."""
 _HOLDING = frozenset({Reason.NOT_SUPPORTED})
 
 
@@ -107,12 +105,13 @@ def routing(model: InferenceModel, seen: Observed, settings: Settings, now: date
     if seen.mesh is Mesh.NONE or refused:
         return Routing(seen.mesh, wanted, decided.configured, live=live, problems=refused, wait=decided.wait)
     exposure = claims.exposure(model, seen, settings, live.hosts)
+    unprotected = protection.problems(traffic, seen, exposing=bool(exposure.hosts), exposed=bool(live.hosts))
     problems = [
-        *_unenforced(traffic, seen),
+        *unprotected,
         *exposure.problems,
         *_unaccepted(seen, exposure.gateway if exposure.hosts else None),
     ]
-    if any(problem.reason is Reason.NOT_ENFORCED for problem in problems):
+    if unprotected:
         exposure = replace(exposure, hosts=())  # what is to be protected is not shown to the world without protection
     extra, wait = sharing.lasting(_extras(traffic), known, now)
     problems += _unready(asked, decided.configured, _extras(traffic) - extra, known)
@@ -301,27 +300,6 @@ def _refused(model: InferenceModel, mesh: Mesh) -> tuple[Problem, ...]:
         return ()
     words = " ".join(f"{refusal.field}: {refusal.message.rstrip('.')}." for refusal in found)
     return (Problem(Reason.NOT_SUPPORTED, f"{words} The route stays as it is meanwhile."),)
-
-
-def _unenforced(traffic: Traffic | None, seen: Observed) -> list[Problem]:
-    """What only sidecars could enforce, where replicas have none."""
-    fields = protected(traffic)
-    bare = [pod["metadata"]["name"] for pod in seen.pods if _bare(pod)]
-    if not fields or not bare:
-        return []
-    words = (
-        f"{', '.join(fields)}: not enforced, because {len(bare)} of {len(seen.pods)} replicas have no sidecar (pod {bare[0]}). "
-        "No gateway leads to the model meanwhile. Label the namespace istio-injection=enabled and run "
-        f"`kubectl rollout restart deployment -l {naming.LABEL_MODEL}={seen.name}`."
-    )
-    return [Problem(Reason.NOT_ENFORCED, words)]
-
-
-def _bare(pod: Manifest) -> bool:
-    """Whether a pod is known to have no sidecar: as a container, or as an init container that goes on."""
-    status = pod.get("status") or {}
-    names = {item["name"] for key in ("containerStatuses", "initContainerStatuses") for item in status.get(key) or ()}
-    return bool(names) and SIDECAR not in names
 
 
 def _unaccepted(seen: Observed, gateway: tuple[str, str] | None) -> list[Problem]:
