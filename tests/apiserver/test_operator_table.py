@@ -13,7 +13,7 @@ from pantala.cluster.events import Recorder
 from pantala.cluster.resources import BY_KIND, MODEL
 from pantala.errors import ApiError, Unavailable
 from pantala.manifest.settings import Settings
-from pantala.reconcile.reconciler import RECHECK_SECONDS, Reconciler
+from pantala.reconcile.reconciler import RECHECK_SECONDS, WEBHOOK_SECONDS, Reconciler
 from tests.apiserver.api_proxy import Rule
 from tests.apiserver.operator_process import CHILDREN, Installation, Space, manifest
 
@@ -235,6 +235,8 @@ async def test_pass(installation: Installation, client: Client, case: str) -> No
             assert wait is None
         elif "Stalled" in (row.conditions or {}):
             assert wait == RECHECK_SECONDS
+        elif case == "webhook down":
+            assert wait == WEBHOOK_SECONDS
     sent = [request.target.replace(name, "M") for request in installation.proxy.requests[begin:]]
     assert ordered(sent) == ordered(row.requests)
     conditions = {it["type"]: it["reason"] for it in hands.space.status(name).get("conditions", ())}
