@@ -96,3 +96,18 @@ def test_standing_outlives_single_pods() -> None:
     found = standing(live, pods)
     assert (found.since, found.rolled_out) == (NOW.replace(hour=2, minute=0, second=0), False)
     assert standing(live, ()) == Standing(ready=False, since=None, rolled_out=False)
+
+
+@pytest.mark.parametrize(("replicas", "away", "known"), [(1, 0, True), (1, 1, False), (2, 1, True), (2, "100%", False)])
+def test_available_may_mean_none(replicas: int, away: int | str, known: bool) -> None:  # noqa: FBT001 -- a column
+    """Where all replicas may be away at a time, the Deployment stays Available without any: then the oldest pod counts."""
+    deployment = {
+        "metadata": {},
+        "spec": {"replicas": replicas, "strategy": {"rollingUpdate": {"maxUnavailable": away}}},
+        "status": {
+            "conditions": [{"type": "Available", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]
+        },
+    }
+    since = standing(deployment, (ready_pod("v1"),)).since
+    assert since is not None
+    assert (since.day == 1) == known

@@ -48,13 +48,22 @@ def standing(deployment: Manifest | None, pods: tuple[Manifest, ...]) -> Standin
     """How a version stands, from its Deployment and its pods."""
     ready = ready_pods(pods) > 0
     begins = [instant_ for pod in pods if (instant_ := since(pod.get("status") or {}, "Ready")) is not None]
-    if ready and deployment is not None:
+    if ready and deployment is not None and _means_one(deployment):
         # Pods are replaced; that there always was one is what the Deployment says of its availability.
         for condition in deployment.get("status", {}).get("conditions", ()):
             if condition["type"] == "Available" and condition["status"] == "True":
                 available = instant(condition.get("lastTransitionTime"))
                 begins += [available] if available is not None else []
     return Standing(ready, min(begins, default=None) if ready else None, rolled_out(deployment))
+
+
+def _means_one(deployment: Manifest) -> bool:
+    """Whether the condition Available says that a replica answers: it does also where none does, if all may be away."""
+    replicas = int(deployment["spec"].get("replicas", 1))
+    away = deployment["spec"].get("strategy", {}).get("rollingUpdate", {}).get("maxUnavailable", "25%")
+    # A percentage is rounded down (deploymentutil.ResolveFenceposts).
+    count = replicas * int(away[:-1]) // 100 if isinstance(away, str) else int(away)
+    return count < replicas
 
 
 def shares(
