@@ -90,7 +90,7 @@ class Retries(Block):
 
 
 class RateLimit(Block):
-    """How many requests a replica takes in a time; those beyond are answered with 429 at once."""
+    """How many requests a replica takes in a time; those beyond are answered with 429 at once, or RESOURCE_EXHAUSTED by gRPC."""
 
     requests: Annotated[int, Field(ge=1, le=1_000_000)] = Field(examples=[100])
     """How many requests each replica takes within `per` on each of its ports (HTTP, gRPC), counted by the replica's own sidecar."""
@@ -104,7 +104,7 @@ class AccessEntry(Block):
     namespaces: Annotated[tuple[Label, ...], Field(min_length=1, max_length=32), atomic()] | None = Field(
         default=None, examples=[["web"]]
     )
-    """Namespaces of the clients; known where mutual TLS is on. Default: any."""
+    """Namespaces of the clients; known where mutual TLS is on, elsewhere the entry fits no request. Default: any."""
     ip_blocks: Annotated[tuple[AddressRange, ...], Field(min_length=1, max_length=32), atomic()] | None = Field(
         default=None, examples=[["10.0.0.0/8"]]
     )
@@ -121,7 +121,7 @@ class AccessEntry(Block):
         ]
         | None
     ) = Field(default=None, examples=[["/v2/models/*"]])
-    """Paths as the model server sees them; a * at the end stands for any rest. Default: any."""
+    """Paths as the model server sees them, those of gRPC are /SERVICE/METHOD; a * at the end stands for any rest. Default: any."""
     methods: Annotated[tuple[Method, ...], Field(min_length=1, max_length=9), atomic()] | None = Field(
         default=None, examples=[["POST"]]
     )
@@ -200,7 +200,7 @@ class Limits(Block):
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(default=None, examples=[1000])
     """Connections of one gateway or client sidecar to a version. Default: the mesh's."""
     max_pending_requests: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(default=None, examples=[100])
-    """Requests of one gateway or client sidecar that wait for a connection; more are answered with 503. Default: the mesh's."""
+    """Requests of one gateway or client sidecar that wait for a connection; more are answered with 503. Default: `maxConnections`, or else the mesh's."""
     max_requests: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(default=None, examples=[200])
     """Requests of one gateway or client sidecar under way at a time; more are answered with 503. Default: the mesh's."""
     max_body_size: Quantity | None = Field(default=None, examples=["64Mi"])
@@ -257,7 +257,7 @@ class ApiKey(Block):
     name: Label = Field(examples=["team-a"])
     """Whose key it is."""
     sha256: Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")] = Field(
-        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]
+        examples=["233a83f6ed32c43a62c224294a218eac330df400cba84a80f476fa9c553d9b9e"]
     )
     """SHA-256 of the key, 64 hexadecimal digits: printf %s "$KEY" | sha256sum. Make keys at random: openssl rand -hex 32; at most 1024 characters."""
 
@@ -268,7 +268,7 @@ class ApiKeys(Block):
     header: HeaderName = Field(default="x-api-key", examples=["x-api-key"])
     """Header that holds the key; in `authorization` it stands behind the word Bearer."""
     keys: Annotated[tuple[ApiKey, ...], Field(min_length=1, max_length=64), list_map("name")] = Field(
-        examples=[[{"name": "team-a", "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}]]
+        examples=[[{"name": "team-a", "sha256": "233a83f6ed32c43a62c224294a218eac330df400cba84a80f476fa9c553d9b9e"}]]
     )
     """Keys that are let in."""
 
@@ -303,32 +303,32 @@ class Traffic(Block):
     mirrors: Annotated[tuple[Mirror, ...], Field(min_length=1, max_length=4), atomic()] | None = Field(
         default=None, examples=[[{"version": "v3", "percent": 100}]]
     )
-    """Versions that get copies of requests. Default: none."""
+    """Versions that get copies of requests; needs Istio or the Gateway API. Default: none."""
     rules: Annotated[tuple[TrafficRule, ...], Field(min_length=1, max_length=16), atomic()] | None = Field(
         default=None,
         examples=[[{"name": "pin", "headers": [{"name": "x-model-version", "value": "v2"}], "version": "v2"}]],
     )
-    """Requests that go to one version whatever the shares; the first rule that fits decides. Default: none."""
+    """Requests that go to one version whatever the shares; the first rule that fits decides. Needs Istio or the Gateway API. Default: none."""
     rollout: Rollout | None = None
     """How a new version takes over. Default: at once when it is ready, and the version before it is parked when it has no traffic any more."""
     timeout: Duration | None = Field(default=None, examples=["300s"])
-    """How long a request may take before it is answered with 504. Default: as long as it takes."""
+    """How long a request may take before it is answered with 504; needs Istio or the Gateway API. Default: as long as it takes."""
     retries: Retries | None = None
-    """Which requests are sent again. Default: two attempts more for what no server has begun to process."""
+    """Which requests are sent again; needs Istio. Default: two attempts more for what no server has begun to process; by the Gateway API as its implementation has it."""
     rate_limit: RateLimit | None = None
-    """How many requests each replica takes in a time. Default: any number."""
+    """How many requests each replica takes in a time; needs Istio, with sidecars. Default: any number."""
     access: Access | None = None
-    """Who may ask what. Default: everybody, everything."""
+    """Who may ask what; needs Istio, with sidecars. Default: everybody, everything."""
     authentication: Authentication | None = None
-    """Who is let in. Default: everybody."""
+    """Who is let in; needs Istio, with sidecars. Default: everybody."""
     cors: Cors | None = None
-    """Pages of other origins whose scripts may ask. Default: none."""
+    """Pages of other origins whose scripts may ask; needs Istio or the Gateway API. Default: none."""
     headers: Headers | None = None
-    """Changes of headers. Default: none."""
+    """Changes of headers; needs Istio or the Gateway API. Default: none."""
     limits: Limits | None = None
-    """Bounds beyond which requests are refused at once. Default: those of the mesh and of the server."""
+    """Bounds beyond which requests are refused at once; needs Istio. Default: those of the mesh and of the server."""
     outlier_detection: OutlierDetection | None = None
-    """Replicas that fail again and again are left out for a while. Default: they are not."""
+    """Replicas that fail again and again are left out for a while; needs Istio. Default: they are not."""
 
 
 NodePortNumber = Annotated[int, Field(ge=30000, le=32767)]
