@@ -204,7 +204,7 @@ class Limits(Block):
     max_requests: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(default=None, examples=[200])
     """Requests of one gateway or client sidecar under way at a time; more are answered with 503. Default: the mesh's."""
     max_body_size: Quantity | None = Field(default=None, examples=["64Mi"])
-    """Largest body of an HTTP request; a larger one is answered with 413 by the replica's sidecar, which holds a body until it is complete. gRPC is left alone. Default: the model server's own bound."""
+    """Largest body of an HTTP request; a larger one is answered with 413 by the replica's sidecar, which holds a body until it is complete: needs sidecars. gRPC is left alone. Default: the model server's own bound."""
 
 
 class OutlierDetection(Block):
@@ -388,7 +388,7 @@ class Expose(Block):
     hosts: Annotated[tuple[Host, ...], Field(min_length=1, max_length=8), atomic()] | None = Field(
         default=None, examples=[["resnet.models.example.com"]]
     )
-    """Hosts under which a gateway leads to the model. Default: NAME.NAMESPACE.DOMAIN with the domain of the installation, if `gatewayRef` or `prefix` is set or the block is empty."""
+    """Hosts under which a gateway leads to the model; needs Istio or the Gateway API. Default: NAME.NAMESPACE.DOMAIN with the domain of the installation, if `gatewayRef` or `prefix` is set or the block is empty."""
     gateway_ref: GatewayRef | None = None
     """Gateway that leads to the model. Default: that of the installation."""
     prefix: Prefix | None = Field(default=None, examples=["/models/resnet"])
