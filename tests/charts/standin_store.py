@@ -28,8 +28,8 @@ class StandinStore:
                     self.send_header("Content-Range", f"bytes {start}-{start + len(part) - 1}/{len(store.content)}")
                 self.send_header("Content-Length", str(len(part)))
                 self.end_headers()
+                store.given += len(part)  # before the client can have it, who may look at once
                 self.wfile.write(part)
-                store.given += len(part)
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
