@@ -7,10 +7,12 @@ import pytest
 from pantala.cluster.apply import Writer
 from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
-from pantala.cluster.resources import CONFIG_MAP, VIRTUAL_SERVICE, Resource
+from pantala.cluster.resources import AUTHORIZATION_POLICY, CONFIG_MAP, VIRTUAL_SERVICE, Resource
 from pantala.errors import ApiError
 from pantala.planner.observed import Observed
 from pantala.status.reasons import Reason
+from pantala.traffic import istio, policies
+from tests.traffic.istio_cases import EXPOSED, route
 
 MODEL = {"metadata": {"name": "net", "namespace": "vision", "uid": "1"}}
 TERMINATING = 'virtualservices "net" is forbidden: create not allowed while custom resource definition is terminating'
@@ -49,6 +51,30 @@ async def test_refused(error: ApiError, reason: Reason, words: str) -> None:
     (problem,) = await write(error)
     assert problem.reason is reason
     assert words in problem.message
+
+
+class StandinGuardless:
+    """Refuses AuthorizationPolicies, and takes everything else."""
+
+    def __init__(self) -> None:
+        self.taken: list[Any] = []
+
+    async def apply(self, resource: Resource, obj: Any) -> Any:
+        """Raise, or give the object back as stored."""
+        if resource is AUTHORIZATION_POLICY:
+            raise ApiError(404, "Not Found", "404 page not found")
+        self.taken.append(obj)
+        return {**obj, "metadata": {**obj["metadata"], "resourceVersion": "2"}}
+
+
+async def test_no_host_is_opened_without_its_guards() -> None:
+    """Where an access list cannot be written, the route for the gateway is not; that for the inside is."""
+    wanted = route(traffic={"access": {"deny": [{"paths": ["/admin*"]}]}}, **EXPOSED)
+    client = StandinGuardless()
+    writer = Writer(cast("Client", client), Cache(lambda _: None, lambda _: None))
+    (problem,) = await writer.apply(Observed(model=MODEL), [*policies.objects(wanted), *istio.objects(wanted)])
+    assert "AuthorizationPolicy" in problem.message
+    assert [it["spec"]["hosts"] for it in client.taken] == [["resnet.vision.svc.cluster.local"]]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,16 @@ def test_without_a_gateway_no_host_is_claimed() -> None:
     assert made(route(hosts=HOSTS, prefix="/a"))["gateways"] == ["mesh"]
 
 
+@pytest.mark.parametrize("prefix", [None, "/models/resnet"])
+def test_sidecars_do_not_know_the_hosts_of_the_gateway(prefix: str | None) -> None:
+    """A host may be called as somebody else's Service is: inside of the cluster nobody's requests are taken by it."""
+    found = [it["spec"] for it in istio.objects(route(prefix=prefix, **EXPOSED)) if it["kind"] == "VirtualService"]
+    assert [(it["hosts"], it["gateways"]) for it in found] == [
+        (list(HOSTS), ["istio-system/ingress"]),
+        (["resnet.vision.svc.cluster.local"], ["mesh"]),
+    ]
+
+
 def test_a_prefix_is_for_the_gateway_alone() -> None:
     """Inside of the cluster there is neither the prefix nor the gateway's host, which other models may share."""
     inside, outside = made(CASES["prefix"]), made(CASES["prefix"], "resnet.gateway")
@@ -227,8 +237,8 @@ def test_what_is_written_is_read_back(case: str) -> None:
 
 def test_hosts_are_those_of_the_gateway() -> None:
     """The name inside of the cluster is not among them."""
-    assert istio.hosts(live(route(**EXPOSED))) == HOSTS
-    assert istio.hosts(live(route())) == ()
+    assert istio.hosts(live(route(**EXPOSED))) == ()
+    assert istio.hosts(istio.objects(route(**EXPOSED))[0]) == HOSTS
     assert istio.hosts(istio.objects(CASES["prefix"])[0]) == HOSTS
     assert istio.hosts({"metadata": {"namespace": NAMESPACE}, "spec": {"hosts": "a"}}) == ()
 

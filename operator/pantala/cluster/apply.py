@@ -16,11 +16,12 @@ from pantala import naming
 from pantala.cluster import metrics
 from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
-from pantala.cluster.resources import BY_KIND, OPTIONAL, Resource, wave
+from pantala.cluster.resources import BY_KIND, OPTIONAL, VIRTUAL_SERVICE, Resource, wave
 from pantala.errors import ApiError
 from pantala.manifest.canonical import digest
 from pantala.manifest.contains import missing
 from pantala.manifest.types import Manifest, Ref
+from pantala.planner import barrier
 from pantala.planner.observed import Observed
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
@@ -66,6 +67,8 @@ class Writer:
     async def apply(self, seen: Observed, manifests: Sequence[Manifest]) -> tuple[Problem, ...]:
         """Write what differs; what a pod needs goes before its Deployment, and a route last: it may only name what exists.
 
+        Where what a route rests on could not be written, it is not written as planned (`barrier`).
+
         Returns:
             What keeps children from being written, for the status.
 
@@ -73,15 +76,19 @@ class Writer:
             ApiError: A write failed in a way that passes.
             Unavailable: The API server did not answer.
         """
-        problems: list[Problem] = []
+        problems: dict[Ref, Problem] = {}
         for number in sorted({wave(manifest["kind"]) for manifest in manifests}):
             batch = [manifest for manifest in manifests if wave(manifest["kind"]) == number]
+            if number == wave(VIRTUAL_SERVICE.kind):
+                routes = (barrier.safe(it, seen.children.get(Ref.of(it)), problems) for it in batch)
+                batch = [route for route in routes if route is not None]
             results = await asyncio.gather(*(self._one(seen, manifest) for manifest in batch), return_exceptions=True)
             failures = [result for result in results if isinstance(result, BaseException)]
             if failures:
                 raise failures[0]
-            problems += [result for result in results if isinstance(result, Problem)]
-        return tuple(problems)
+            pairs = zip(batch, results, strict=True)
+            problems |= {Ref.of(manifest): result for manifest, result in pairs if isinstance(result, Problem)}
+        return tuple(problems.values())
 
     async def prune(self, leftovers: Sequence[Manifest]) -> None:
         """Delete children that nothing asks for any more; each by uid, so that never another object goes.

@@ -182,7 +182,7 @@ def read(seen: Observed) -> Live:
     )
     # Of both APIs: what the one not in use has left leads requests for as long as it is there.
     every = (obj for ref, obj in seen.children.items() if ref.kind in ROUTES.values() and seen.owns(obj))
-    ends = frozenset(names[end] for obj in every for end in _ends(obj.get("spec")) if end in names)
+    ends = frozenset(names[end] for obj in every for end in leads_to(obj.get("spec")) if end in names)
     routes = _routes(seen)
     if not routes or routes[0]["metadata"]["name"] != seen.name:
         return Live(ends=ends)
@@ -191,11 +191,11 @@ def read(seen: Observed) -> Live:
     return Live(mesh.shares(routes[0], services) or {}, mesh.mirrors(routes[0], services) or {}, hosts, ends)
 
 
-def _ends(part: Any) -> Iterator[str]:
+def leads_to(part: Any) -> Iterator[str]:
     """Names of the Services to which a part of a VirtualService or an HTTPRoute leads requests or copies."""
     if isinstance(part, list):
         for item in part:
-            yield from _ends(item)
+            yield from leads_to(item)
     elif isinstance(part, dict):
         for key, value in part.items():
             if key == "destination" and isinstance(value, dict):
@@ -204,7 +204,7 @@ def _ends(part: Any) -> Iterator[str]:
                 refs = value if isinstance(value, list) else [value]
                 yield from (str(ref.get("name")) for ref in refs if isinstance(ref, dict))
             else:
-                yield from _ends(value)
+                yield from leads_to(value)
 
 
 def standings(seen: Observed, names: Iterable[str]) -> dict[str, Standing]:

@@ -2,9 +2,10 @@
 
 Each version is a Service of its own, so there are no subsets, and no order in which they must be known.
 
-A model under a prefix has a VirtualService for its hosts at the gateway and one for the inside of the cluster. One for
-both would have sidecars route the gateway's host, too, and several models may share it: of VirtualServices with
-one host a sidecar knows the oldest only, whose model would answer for all.
+A model has a VirtualService for the inside of the cluster, and one for its hosts at the gateway. One for both would have
+sidecars route the gateway's hosts, too: whoever may name a host would take the requests of all namespaces to whatever else
+is called so, a Service of the cluster or a site on the Internet. Several models may share a host by prefixes, and of
+VirtualServices with one host a sidecar knows the oldest only. And the gateway would answer to the name inside of the cluster.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,17 +31,14 @@ def objects(route: Route) -> list[Manifest]:
     What `refusals` is about is left out.
     """
     found = destination.rules(route)
-    hosts = route.hosts if route.gateway else ()
-    gateways = ["/".join(route.gateway)] if route.gateway and hosts else []
-    if route.prefix and gateways:
-        # First, since it is needed while the other still leads the hosts to the model without a prefix.
-        found += virtual_service.build(route, gateway_name(route), list(hosts), gateways, route.prefix)
-        hosts, gateways = (), []
-    return found + virtual_service.build(route, route.name, [route.host, *hosts], [MESH, *gateways], "")
+    if route.gateway and route.hosts:
+        gateways = ["/".join(route.gateway)]
+        found += virtual_service.build(route, gateway_name(route), list(route.hosts), gateways, route.prefix or "")
+    return found + virtual_service.build(route, route.name, [route.host], [MESH], "")
 
 
 def gateway_name(route: Route) -> str:
-    """Name of the VirtualService for the gateway's hosts under a prefix; no model has a dot in its name."""
+    """Name of the VirtualService for the gateway's hosts; no model has a dot in its name."""
     return f"{route.name}.gateway"
 
 

@@ -1,0 +1,44 @@
+"""Routes that must not be written as planned, because something that they rest on could not be written. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pantala.manifest.types import Manifest, Ref
+from pantala.planner import routing
+from pantala.status.problem import Problem
+from pantala.status.reasons import Reason
+from pantala.traffic import istio
+
+GUARDS = frozenset({"EnvoyFilter", "AuthorizationPolicy", "RequestAuthentication"})
+"""Kinds of the objects that refuse requests: limits, access lists, keys and tokens."""
+
+
+def safe(route: Manifest, live: Manifest | None, problems: Mapping[Ref, Problem]) -> Manifest | None:
+    """The route as far as it may be written, or None if not at all.
+
+    It gets no new host at a gateway while one of its guards could not be written. It is left alone where it would take the
+    requests of a stranger's Service, or lead requests to one. Whatever else is refused, its shares follow the truth.
+
+    Args:
+        route: The VirtualService or HTTPRoute as it is planned.
+        live: As it is; None if there is none.
+        problems: What kept other objects of the model from being written in the same pass.
+    """
+    strange = {ref.name for ref, it in problems.items() if ref.kind == "Service" and it.reason is Reason.NAME_CONFLICT}
+    if (_services(route) - _services(live or {})) & strange:
+        return None
+    new = set(istio.hosts(route)) - set(istio.hosts(live or {}))
+    if not new or not any(ref.kind in GUARDS for ref in problems):
+        return route
+    hosts = [host for host in route["spec"]["hosts"] if host not in new]
+    return {**route, "spec": {**route["spec"], "hosts": hosts}} if hosts else None
+
+
+def _services(route: Manifest) -> set[str]:
+    """Names of the Services whose requests a route takes, and of those to which it leads them."""
+    spec = route.get("spec") or {}
+    inside = f".{route.get('metadata', {}).get('namespace')}.svc."
+    taken = {host.partition(".")[0] for host in spec.get("hosts") or () if inside in host}
+    taken |= {ref["name"] for ref in spec.get("parentRefs") or () if ref.get("kind") == "Service"}
+    return taken | set(routing.leads_to(spec))
