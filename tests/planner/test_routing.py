@@ -8,6 +8,8 @@ import pytest
 from pantala import naming
 from pantala.manifest.types import Manifest, Ref
 from pantala.planner.observed import Mesh
+from pantala.status.problem import Problem
+from pantala.status.reasons import Reason
 from tests.planner.world import NOW, World, model, version
 
 SPLIT = {"split": [{"version": "v1", "weight": 80}, {"version": "v2", "weight": 20}]}
@@ -184,6 +186,21 @@ def test_protected_before_a_replica_is_there() -> None:
     made.pods.clear()
     made.settle()
     assert made.children[route]["spec"]["hosts"] == ["a.example.com"]
+
+
+@pytest.mark.parametrize("kind", ["VirtualService", "AuthorizationPolicy"])
+def test_a_route_that_was_not_written_is_not_called_ready(kind: str) -> None:
+    """What a webhook refuses of a route is told by the condition about traffic; the status has hosts that the route has."""
+    expose = {"hosts": ["a.example.com"], "gatewayRef": {"name": "ingress"}}
+    made = world(V1, V2, traffic=SPLIT, expose=expose)
+    assert made.report(now=made.now).status["hosts"] == ["a.example.com"]
+    made.edit(model(V1, V2, traffic=SPLIT, expose={**expose, "hosts": ["b.example.com"]}))
+    status = made.report(Problem(Reason.REJECTED, "refused.", kind), now=made.now).status
+    assert {it["type"]: it["reason"] for it in status["conditions"]}["TrafficReady"] == "Rejected"
+    assert status["hosts"] == ["a.example.com"]
+    assert status["url"] == "http://resnet.vision.svc:8000"
+    made.report(Problem(Reason.REJECTED, "refused.", "PodDisruptionBudget"), now=made.now)
+    assert traffic_ready(made) == ("True", "Routed")
 
 
 def test_a_refused_field_leaves_the_route_alone() -> None:

@@ -240,7 +240,10 @@ def test_hosts_are_those_of_the_gateway() -> None:
     assert istio.hosts(live(route(**EXPOSED))) == ()
     assert istio.hosts(istio.objects(route(**EXPOSED))[0]) == HOSTS
     assert istio.hosts(istio.objects(CASES["prefix"])[0]) == HOSTS
-    assert istio.hosts({"metadata": {"namespace": NAMESPACE}, "spec": {"hosts": "a"}}) == ()
+    assert istio.hosts({"metadata": {"namespace": NAMESPACE}, "spec": {"hosts": "a", "gateways": ["b/c"]}}) == ()
+    assert istio.hosts({"metadata": {"namespace": NAMESPACE}, "spec": {"hosts": ["a.b.c"]}}) == ()
+    odd = ("x.vision.svc.example.com",)
+    assert istio.hosts(istio.objects(route(gateway=EXPOSED["gateway"], hosts=odd))[0]) == odd
 
 
 def test_weights_of_others_are_made_percents() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 
 from pantala import naming
@@ -87,7 +88,11 @@ class Writer:
             if failures:
                 raise failures[0]
             pairs = zip(batch, results, strict=True)
-            problems |= {Ref.of(manifest): result for manifest, result in pairs if isinstance(result, Problem)}
+            problems |= {
+                Ref.of(manifest): replace(result, about=manifest["kind"])
+                for manifest, result in pairs
+                if isinstance(result, Problem)
+            }
         return tuple(problems.values())
 
     async def prune(self, leftovers: Sequence[Manifest]) -> None:

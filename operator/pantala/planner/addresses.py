@@ -8,7 +8,7 @@ from pantala import naming
 from pantala.api import resolve
 from pantala.api.model import InferenceModel
 from pantala.manifest.types import Manifest
-from pantala.planner import render
+from pantala.planner import render, routing
 from pantala.planner.observed import Observed
 from pantala.planner.plan import Plan
 
@@ -18,15 +18,15 @@ _STANDARD = {"http": 80, "https": 443}
 def addresses(model: InferenceModel, seen: Observed, plan: Plan) -> Manifest:
     """The fields of the status that tell how the model is reached."""
     found: Manifest = {}
-    outside = _outside(model, plan)
+    live = routing.read(seen).hosts
+    outside = _outside(model, plan, live)
     url = outside or _inside(model, seen)
     if url is not None:
         found["url"] = url
         if resolve.find(model, plan.serving) is not None:
             found["example"] = _example(model, plan, url)
-    live = plan.routing.exposure.hosts if not plan.routing.held else plan.routing.live.hosts
     if live:
-        found["hosts"] = list(live)
+        found["hosts"] = list(live[:8])
     if ports := _node_ports(model, seen):
         found["nodePort"] = ports
     if balancers := _load_balancer(model, seen):
@@ -34,10 +34,10 @@ def addresses(model: InferenceModel, seen: Observed, plan: Plan) -> Manifest:
     return found
 
 
-def _outside(model: InferenceModel, plan: Plan) -> str | None:
-    """The URL at the gateway; without a word of the gateway's own it is taken for plain HTTP."""
+def _outside(model: InferenceModel, plan: Plan, live: tuple[str, ...]) -> str | None:
+    """The URL at the gateway, if it is there already; without a word of the gateway's own it is taken for plain HTTP."""
     exposure = plan.routing.exposure
-    if not exposure.hosts or exposure.gateway is None:
+    if not exposure.hosts or exposure.gateway is None or exposure.hosts[0] not in live:
         return None
     scheme, port = (exposure.listener.scheme, exposure.listener.port) if exposure.listener else ("http", 80)
     prefix = (model.spec.expose.prefix if model.spec.expose else None) or ""

@@ -38,7 +38,7 @@ def safe(route: Manifest, live: Manifest | None, problems: Mapping[Ref, Problem]
 def _services(route: Manifest) -> set[str]:
     """Names of the Services whose requests a route takes, and of those to which it leads them."""
     spec = route.get("spec") or {}
-    inside = f".{route.get('metadata', {}).get('namespace')}.svc."
-    taken = {host.partition(".")[0] for host in spec.get("hosts") or () if inside in host}
+    inside = spec.get("hosts") or () if istio.MESH in (spec.get("gateways") or ()) else ()
+    taken = {host.partition(".")[0] for host in inside}
     taken |= {ref["name"] for ref in spec.get("parentRefs") or () if ref.get("kind") == "Service"}
     return taken | set(routing.leads_to(spec))

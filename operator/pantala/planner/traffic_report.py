@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pantala.manifest.types import Manifest
 from pantala.planner import measured
 from pantala.planner import routing as routes
 from pantala.planner.observed import Mesh, Observed
 from pantala.planner.plan import Plan
 from pantala.status.conditions import Condition
+from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
 
 
@@ -37,17 +40,18 @@ def _entry(plan: Plan, live: routes.Live, name: str) -> Manifest:
     return entry
 
 
-def condition(plan: Plan, *, ports: bool) -> Condition | None:
+def condition(plan: Plan, unwritten: Iterable[Problem], *, ports: bool) -> Condition | None:
     """Whether requests go where the spec wants them; nothing is said where no mesh is there and none is asked for.
 
     Args:
         plan: What was planned.
+        unwritten: What kept objects from being written.
         ports: Whether a Service of the model's leads to one version from outside.
     """
     made = plan.routing
-    if made.problems:
-        words = " ".join(problem.message for problem in made.problems)
-        return Condition("TrafficReady", status=False, reason=made.problems[0].reason, message=words)
+    if wrong := [*(problem for problem in unwritten if problem.about in routes.OBJECTS), *made.problems]:
+        words = " ".join(problem.message for problem in wrong)
+        return Condition("TrafficReady", status=False, reason=wrong[0].reason, message=words)
     if made.mesh is Mesh.NONE:
         return None
     return Condition("TrafficReady", status=True, reason=Reason.ROUTED, message=_words(plan, ports=ports))

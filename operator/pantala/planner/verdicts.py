@@ -68,7 +68,7 @@ def verdicts(
     distributed = _distributed(target, versions)
     if distributed is not None:
         found.append(distributed)
-    if (traffic := traffic_report.condition(plan, ports=ports)) is not None:
+    if (traffic := traffic_report.condition(plan, problems, ports=ports)) is not None:
         found.append(traffic)
     trouble = trouble or next(iter(astray), None)
     settled = plan.serving == plan.target and target.rolled_out and not plan.frozen and not refused and not astray

@@ -13,6 +13,8 @@ class Problem:
 
     reason: Reason
     message: str
+    about: str = ""
+    """Kind of the object that could not be written; empty where it is about something else."""
 
     @property
     def terminal(self) -> bool:

@@ -117,12 +117,12 @@ def mirrors(live: Manifest, services: Mapping[str, str]) -> dict[str, int] | Non
 
 
 def hosts(live: Manifest) -> tuple[str, ...]:
-    """The hosts of a VirtualService, but for the name inside of the cluster of the model in the same namespace."""
-    namespace = live.get("metadata", {}).get("namespace")
+    """The hosts that a VirtualService has at gateways; none if it is for sidecars alone."""
     spec = live.get("spec")
-    found = spec.get("hosts") if isinstance(spec, dict) else None
-    texts = [host for host in found if isinstance(host, str)] if isinstance(found, list) else []
-    return tuple(host for host in texts if host.split(".")[1:3] != [namespace, "svc"])
+    hosts, gateways = (spec.get(name) if isinstance(spec, dict) else None for name in ("hosts", "gateways"))
+    if not isinstance(hosts, list) or not isinstance(gateways, list) or set(gateways) <= {MESH}:
+        return ()
+    return tuple(host for host in hosts if isinstance(host, str))
 
 
 def _split(live: Manifest) -> Manifest | None:
