@@ -3,15 +3,15 @@
 import json
 import math
 import re
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.apiserver.operator_process import Operator
 from tests.cluster import Access
@@ -156,11 +156,14 @@ def near(found: int, times: int, percent: float) -> bool:
 
 
 @contextmanager
-def operating(cluster: Access, folders: pytest.TempPathFactory, *options: str) -> Iterator[Operator]:
+def operating(cluster: Access, *options: str) -> Iterator[Operator]:
     """An active operator with more options; its log is printed at the end, for a test that failed."""
     cluster.kubectl("apply", "--server-side", "-f", "crds/")
-    log = folders.mktemp("operator") / "operator.log"
-    process = Operator(cluster.kubeconfig, log, *options, identity="pantala-0").wait("leader")
-    yield process
-    process.terminate()
-    print(log.read_text()[-8000:])
+    with tempfile.NamedTemporaryFile(prefix="pantala-operator-", suffix=".log") as log:
+        path = Path(log.name)
+        process = Operator(cluster.kubeconfig, path, *options, identity="pantala-0")
+        try:
+            yield process.wait("leader")
+        finally:
+            process.terminate()
+            print(path.read_text()[-8000:])

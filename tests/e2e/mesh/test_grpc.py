@@ -31,9 +31,9 @@ def who(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def operator(cluster: Cluster, mesh: Mesh, who: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+def operator(cluster: Cluster, mesh: Mesh, who: str) -> Iterator[Operator]:
     """The operator, told who routes."""
-    with operating(cluster, tmp_path_factory, "--mesh", who) as process:
+    with operating(cluster, "--mesh", who) as process:
         yield process
 
 

@@ -42,11 +42,11 @@ def who(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def operator(cluster: Cluster, mesh: Mesh, who: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+def operator(cluster: Cluster, mesh: Mesh, who: str) -> Iterator[Operator]:
     """The operator of an installation with a gateway and a domain, whose models may have hosts below example.com."""
     place = f"{istio.NAMESPACE}/{GATEWAY}"
     options = ("--mesh", who, "--gateway", place, "--domain", DOMAIN, "--allowed-domain", "*=example.com")
-    with operating(cluster, tmp_path_factory, *options) as process:
+    with operating(cluster, *options) as process:
         yield process
 
 

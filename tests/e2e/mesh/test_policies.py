@@ -48,9 +48,9 @@ ADMIN = 15000
 
 
 @pytest.fixture(scope="module")
-def operator(cluster: Cluster, injected: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+def operator(cluster: Cluster, injected: Mesh) -> Iterator[Operator]:
     """The operator, in a cluster whose namespaces can have sidecars."""
-    with operating(cluster, tmp_path_factory, "--mesh", "istio") as process:
+    with operating(cluster, "--mesh", "istio") as process:
         yield process
 
 

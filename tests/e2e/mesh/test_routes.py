@@ -36,9 +36,9 @@ def who(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def operator(cluster: Cluster, mesh: Mesh, who: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+def operator(cluster: Cluster, mesh: Mesh, who: str) -> Iterator[Operator]:
     """The operator, told who routes."""
-    with operating(cluster, tmp_path_factory, "--mesh", who) as process:
+    with operating(cluster, "--mesh", who) as process:
         yield process
 
 
@@ -122,7 +122,7 @@ def test_timeout(counted: Counted) -> None:
     assert counted.ask(SOME, 1) == {"v0": SOME}
     began = time.monotonic()
     assert counted.ask(1, 2000) == {"504": 1}
-    assert 0.5 <= time.monotonic() - began < 1.9
+    assert 0.45 <= time.monotonic() - began < 1.9  # Envoy counts from the time of its event loop, 1 ms early was seen
 
 
 def test_retries(counted: Counted, who: str) -> None:
