@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from pantala.api import durations
+from pantala.manifest.percents import percents
 
 WINDOW = timedelta(minutes=5)
 """The time that a `Measurement` is about, up to now."""
@@ -68,7 +69,7 @@ def fields(measured: Measurements, shares: Collection[str]) -> dict[str, Fields]
         measured: What was counted.
         shares: Versions with a share; only these have `observed`, whose sum is 100.
     """
-    observed = _percents({name: measured[name].requests for name in shares if name in measured})
+    observed = percents({name: measured[name].requests for name in shares if name in measured})
     return {
         name: {**({"observed": observed[name]} if name in observed else {}), "measured": _told(one)}
         for name, one in measured.items()
@@ -213,16 +214,3 @@ def _digits(value: float, keep: int = 2) -> float:
     if value < 10:  # noqa: PLR2004 -- no digit is lost
         return float(round(value))
     return float(round(value, keep - 1 - math.floor(math.log10(value))))
-
-
-def _percents(counts: Mapping[str, float]) -> dict[str, int]:
-    """Percents in whole numbers whose sum is 100 (largest remainders); none if nothing was counted."""
-    total = sum(counts.values())
-    if total <= 0:
-        return {}
-    exact = {name: 100 * count / total for name, count in counts.items()}
-    found = {name: math.floor(value) for name, value in exact.items()}
-    rest: Callable[[str], tuple[float, str]] = lambda name: (found[name] - exact[name], name)  # noqa: E731 -- typed
-    for name in sorted(exact, key=rest)[: 100 - sum(found.values())]:
-        found[name] += 1
-    return found

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pantala.manifest.percents import percents
 from pantala.manifest.types import Manifest
 from pantala.planner.observed import ready_pods, rolled_out
 from pantala.planner.phases import instant, since
@@ -98,19 +99,10 @@ def shares(
         given,
     ):
         if weights:
-            return Shares(percents(weights), wait)
-    return Shares(percents(asked), wait)
-
-
-def percents(weights: Mapping[str, int]) -> dict[str, int]:
-    """The weights scaled so that they make 100, as near to what they were as whole numbers allow."""
-    total = sum(weights.values())
-    exact = {name: weight * 100 / total for name, weight in weights.items()}
-    found = {name: int(share) for name, share in exact.items()}
-    rest = sorted(exact, key=lambda name: (found[name] - exact[name], name))
-    for name in rest[: 100 - sum(found.values())]:
-        found[name] += 1
-    return {name: weight for name, weight in found.items() if weight}
+            break
+    else:
+        weights = dict(asked)
+    return Shares({name: share for name, share in percents(weights).items() if share}, wait)
 
 
 def lasting(names: Iterable[str], known: Mapping[str, Standing], now: datetime) -> tuple[frozenset[str], float | None]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pantala.api.traffic import Expose, Traffic
+from pantala.manifest.percents import percents
 from pantala.manifest.types import Manifest
 from pantala.traffic import conditions, destination, filters, re2, virtual_service
 from pantala.traffic.conditions import NeverError, TwoOnOneError
@@ -90,7 +91,7 @@ def shares(live: Manifest, services: Mapping[str, str]) -> dict[str, int] | None
         weight = target.get("weight", 0) if len(targets) > 1 else _WHOLE
         if not _add(found, live, target, weight, services):
             return None
-    return _percents(found)
+    return percents(found) or None  # weights of the operator are percents already
 
 
 def mirrors(live: Manifest, services: Mapping[str, str]) -> dict[str, int] | None:
@@ -157,15 +158,3 @@ def _add(found: dict[str, int], live: Manifest, target: Manifest, amount: Any, s
     if amount:
         found[version] = found.get(version, 0) + amount
     return True
-
-
-def _percents(weights: Mapping[str, int]) -> dict[str, int] | None:
-    """Weights as percents that make 100, by the largest remainders; weights of the operator are percents already."""
-    whole = sum(weights.values())
-    if not whole:
-        return None
-    found = {name: weight * _WHOLE // whole for name, weight in weights.items()}
-    left = _WHOLE - sum(found.values())
-    for name in sorted(weights, key=lambda it: (-(weights[it] * _WHOLE % whole), it))[:left]:
-        found[name] += 1
-    return found
