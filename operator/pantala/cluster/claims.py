@@ -6,11 +6,12 @@ Hosts are compared without regard to case (RFC 4343). A wildcard is a host like 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pantala.manifest.types import Manifest
+from pantala.planner import hosts
 from pantala.planner.observed import Rival
 
 K = TypeVar("K", bound=tuple[str, str])
@@ -38,21 +39,13 @@ class Claim:
         meta = model["metadata"]
         named = expose.get("hosts") or ()
         if not named and domain:
-            named = (automatic_host(meta["name"], meta["namespace"], domain),)
+            named = (hosts.automatic(meta["name"], meta["namespace"], domain),)
         else:
-            domains = allowed.get(meta["namespace"], allowed.get("*"))
-            named = [host for host in named if domains is None or _is_below(host.lower(), domains)]
-        hosts = frozenset(host.lower() for host in named)
-        return cls(hosts, expose.get("prefix") or "/", meta.get("creationTimestamp", ""))
-
-
-def automatic_host(name: str, namespace: str, domain: str) -> str:
-    """The host of a model that names none."""
-    return f"{name}.{namespace}.{domain}".lower()
-
-
-def _is_below(host: str, domains: Iterable[str]) -> bool:
-    return any(host == domain or host.endswith(f".{domain}") for domain in map(str.lower, domains))
+            domains = hosts.domains_of(meta["namespace"], allowed)
+            named = [host for host in named if domains is None or hosts.is_below(host, domains)]
+        return cls(
+            frozenset(host.lower() for host in named), expose.get("prefix") or "/", meta.get("creationTimestamp", "")
+        )
 
 
 class Claims(Generic[K]):

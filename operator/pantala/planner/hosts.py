@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pantala.api.model import InferenceModel
@@ -34,6 +35,26 @@ def wanted(model: InferenceModel) -> bool:
         return False
     asked = expose.hosts is not None or expose.gateway_ref is not None or expose.prefix is not None
     return asked or (expose.node_port is None and expose.load_balancer is None)
+
+
+def automatic(name: str, namespace: str, domain: str) -> str:
+    """The host of a model that names none."""
+    return f"{name}.{namespace}.{domain}".lower()
+
+
+def domains_of(namespace: str, allowed: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The domains below which hosts of a namespace may be; None: any.
+
+    Args:
+        namespace: Of the model.
+        allowed: As in `Settings.allowed_domains`.
+    """
+    return allowed.get(namespace, allowed.get("*"))
+
+
+def is_below(host: str, domains: Iterable[str]) -> bool:
+    """Whether a host is one of the domains or below one, without regard to case (RFC 4343)."""
+    return any(host.lower() == domain or host.lower().endswith(f".{domain}") for domain in map(str.lower, domains))
 
 
 def exposure(model: InferenceModel, seen: Observed, settings: Settings, live: tuple[str, ...]) -> Exposure:
@@ -77,11 +98,11 @@ def _claimed(model: InferenceModel, settings: Settings) -> tuple[tuple[str, ...]
             step = "Write expose.hosts, or give the installation a domain (traffic.domain of the chart)."
             words = f"The model has no host: the installation has no domain for automatic ones. {step}"
             return (), [Problem(Reason.HOST_MISSING, words)]
-        return (f"{meta.name}.{meta.namespace}.{settings.domain}",), []
-    allowed = settings.allowed_domains.get(meta.namespace, settings.allowed_domains.get("*"))
+        return (automatic(meta.name, meta.namespace, settings.domain),), []
+    allowed = domains_of(meta.namespace, settings.allowed_domains)
     if allowed is None:
         return expose.hosts, []
-    fine = tuple(host for host in expose.hosts if any(host == it or host.endswith(f".{it}") for it in allowed))
+    fine = tuple(host for host in expose.hosts if is_below(host, allowed))
     refused = [host for host in expose.hosts if host not in fine]
     if not refused:
         return fine, []
