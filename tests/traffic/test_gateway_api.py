@@ -41,7 +41,7 @@ def test_nowhere_to_go() -> None:
 @pytest.mark.parametrize(
     ("fields", "field", "words"),
     [
-        ({"retries": {"attempts": 1}}, "traffic.retries", "retries hold"),
+        ({"retries": {"attempts": 1}}, "traffic.retries", "gateway's own settings"),
         ({"rateLimit": {"requests": 1}}, "traffic.rateLimit", "limit in front of the gateway"),
         ({"access": {"allow": [{"paths": ["/"]}]}}, "traffic.access", "NetworkPolicy"),
         ({"authentication": {"jwt": [{"issuer": "a"}]}}, "traffic.authentication", "in front of the gateway"),

@@ -298,8 +298,11 @@ def _refused(model: InferenceModel, mesh: Mesh) -> tuple[Problem, ...]:
         found = (*istio.refusals(traffic, model.spec.expose), *(authentication.refusals(jwt) if jwt else ()))
     if not found:
         return ()
-    words = " ".join(f"{refusal.field}: {refusal.message.rstrip('.')}." for refusal in found)
-    return (Problem(Reason.NOT_SUPPORTED, f"{words} The route stays as it is meanwhile."),)
+    words = [f"{refusal.field}: {refusal.message.rstrip('.')}." for refusal in found]
+    if mesh is Mesh.GATEWAY_API:
+        words.append("Istio can do all of it: install it, and set traffic.mesh of the chart to auto or istio.")
+    words.append("A route that is there stays as it is meanwhile.")
+    return (Problem(Reason.NOT_SUPPORTED, " ".join(words)),)
 
 
 def _unaccepted(seen: Observed, gateway: tuple[str, str] | None) -> list[Problem]:

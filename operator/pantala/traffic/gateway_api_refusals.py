@@ -18,9 +18,6 @@ ORIGIN = re.compile(r"\*|https?://([A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(:[0-9]{1,5})?"
 """Origins that the CRD takes, of those that the API takes (`HTTPCORSFilter.allowOrigins`)."""
 
 
-_ISTIO = "install Istio and set mesh: istio for the installation"
-
-
 def plain(value: str) -> bool:
     """Whether a header can be given this value: it is not empty, and no implementation reads it as more than text."""
     return bool(value.strip()) and "%" not in value
@@ -37,7 +34,7 @@ def refusals(traffic: Traffic | None) -> tuple[Refusal, ...]:
         return ()
     found = [*_rule_refusals(traffic.rules or ())]
     missing = {
-        "retries": (traffic.retries, "the installation's own retries hold"),
+        "retries": (traffic.retries, "leave retries to the gateway's own settings"),
         "rateLimit": (traffic.rate_limit, "limit in front of the gateway"),
         "access": (traffic.access, "use a NetworkPolicy for addresses and namespaces"),
         "authentication": (traffic.authentication, "check keys and tokens in front of the gateway"),
@@ -47,7 +44,7 @@ def refusals(traffic: Traffic | None) -> tuple[Refusal, ...]:
     for name, (value, instead) in missing.items():
         if value is not None:
             words = "no equivalent in the Gateway API's standard channel"
-            found.append(Refusal(f"traffic.{name}", f"{words}: {_ISTIO}, or remove it and {instead}"))
+            found.append(Refusal(f"traffic.{name}", f"{words}: remove it and {instead}"))
     found += _cors_refusals(traffic.cors)
     headers = traffic.headers or Headers()
     for way, changes in (("request", headers.request), ("response", headers.response)):
@@ -86,4 +83,4 @@ def _header_refusals(field: str, changes: HeaderChanges) -> Iterable[Refusal]:
                 words = (
                     f"the value of the header {name} has a %, which implementations of the Gateway API read differently"
                 )
-                yield Refusal(f"{field}.{block}", f"{words}: write it without, or {_ISTIO}")
+                yield Refusal(f"{field}.{block}", f"{words}: write it without")
