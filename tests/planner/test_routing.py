@@ -203,6 +203,18 @@ def test_a_route_that_was_not_written_is_not_called_ready(kind: str) -> None:
     assert traffic_ready(made) == ("True", "Routed")
 
 
+def test_another_api_takes_over_while_nothing_of_the_spec_is_ready() -> None:
+    """When the API changes while versions answer that left the spec, the route of the API before goes; it would stay as it is."""
+    made = world(V1, V2, traffic=SPLIT)
+    made.edit(model(V3, expose={"hosts": ["a.example.com"], "gatewayRef": {"name": "ingress"}}))
+    made.settle()
+    assert made.names("VirtualService") == {"resnet", "resnet.gateway"}
+    made.mesh = Mesh.GATEWAY_API
+    made.settle()
+    assert (made.names("VirtualService"), made.names("HTTPRoute")) == (set(), {"resnet"})
+    assert {"resnet-v1", "resnet-v2"} <= made.names("Service")
+
+
 def test_a_refused_field_leaves_the_route_alone() -> None:
     """What the mesh cannot do is refused, and the live route stays as it was."""
     expose = {"hosts": ["a.example.com"], "gatewayRef": {"name": "ingress"}}

@@ -182,13 +182,15 @@ def _leftovers(
     keep = {*frozen, *invalid}
     # The model's own Services stay where nothing is known any more of the version that they select.
     keeps_services = Ref("Service", seen.namespace, seen.name) not in wanted
+    # And so does the route, unless there is a new one: what another API has left would lead to versions without pods.
+    keeps_route = held or (keeps_services and not any(ref.kind in routing.ROUTES.values() for ref in wanted))
     found = []
     for ref, obj in sorted(seen.children.items()):
         if ref in wanted or not seen.owns(obj) or "deletionTimestamp" in obj["metadata"]:
             continue
         version = obj["metadata"].get("labels", {}).get(naming.LABEL_VERSION)
         if ref.kind in routing.OBJECTS:
-            if held or keeps_services:
+            if keeps_route:
                 continue
         elif version in keep or (version is None and keeps_services):
             continue
