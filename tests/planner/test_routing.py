@@ -8,6 +8,7 @@ import pytest
 from pantala import naming
 from pantala.manifest.types import Manifest, Ref
 from pantala.planner.observed import Mesh
+from pantala.planner.routing import read
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
 from tests.planner.world import NOW, World, model, version
@@ -213,6 +214,23 @@ def test_another_api_takes_over_while_nothing_of_the_spec_is_ready() -> None:
     made.settle()
     assert (made.names("VirtualService"), made.names("HTTPRoute")) == (set(), {"resnet"})
     assert {"resnet-v1", "resnet-v2"} <= made.names("Service")
+
+
+@pytest.mark.parametrize("mesh", [Mesh.ISTIO, Mesh.GATEWAY_API])
+def test_versions_that_left_the_spec_leave_the_route_as_well(mesh: Mesh) -> None:
+    """While a successor starts, those before it answer; one of them that loses its pods gets nothing any more."""
+    made = world(V1, V2, traffic=SPLIT, mesh=mesh)
+    made.edit(model(V3))
+    made.settle()
+    assert read(made.seen()).shares == {"v1": 80, "v2": 20}
+    lose(made, "v1")
+    made.settle()
+    assert read(made.seen()).shares == {"v2": 100}
+    made.roll_out("v3")
+    made.now += timedelta(minutes=1)
+    made.settle()
+    assert made.names("HTTPRoute") == set()
+    assert read(made.seen()).shares == ({"v3": 100} if mesh is Mesh.ISTIO else {})
 
 
 def test_a_refused_field_leaves_the_route_alone() -> None:

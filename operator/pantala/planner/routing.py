@@ -167,6 +167,8 @@ def objects(
         return [*policies.objects(route), *istio.objects(route)]
     # Without any of these the model's own Service does the same, and nobody has to accept a route.
     needed = exposed or len(split.shares) > 1 or any(asks(traffic) for _, asks in _NEED_MESH)
+    # While the version that answers has left the spec, that Service stays as it is: the live route has to follow the truth.
+    needed = needed or (bool(made.live.ends) and resolve.find(model, made.serving) is None)
     return gateway_api.objects(route) if needed else []
 
 
