@@ -1,5 +1,6 @@
 """Routes as part of the plan: written, followed and left alone."""
 
+import copy
 from datetime import timedelta
 from typing import Any
 
@@ -165,6 +166,9 @@ def test_protected_without_sidecars() -> None:
     assert "AuthorizationPolicy" in {ref.kind for ref in made.children}
     for pod in made.pods:
         pod["status"]["initContainerStatuses"].append({"name": "istio-proxy", "restartCount": 0, "state": {}})
+    evicted = copy.deepcopy(made.pods[0])
+    evicted["status"] |= {"phase": "Failed", "initContainerStatuses": []}
+    made.pods.append(evicted)
     made.settle()
     assert made.children[route]["spec"]["hosts"] == ["a.example.com"]
     assert traffic_ready(made) == ("True", "Routed")

@@ -13,6 +13,9 @@ from pantala.traffic.route import protected
 SIDECAR = "istio-proxy"
 """Name of the container that Istio puts beside the server."""
 
+_ENDED = frozenset({"Failed", "Succeeded"})
+"""Phases of pods that answer nothing any more; an evicted one stays until the garbage collection of pods."""
+
 
 def problems(traffic: Traffic | None, seen: Observed, *, exposing: bool, exposed: bool) -> list[Problem]:
     """What keeps the model from being shown at a gateway, since nobody would protect it there.
@@ -26,14 +29,15 @@ def problems(traffic: Traffic | None, seen: Observed, *, exposing: bool, exposed
     fields = ", ".join(protected(traffic))
     if not fields:
         return []
-    if bare := [pod["metadata"]["name"] for pod in seen.pods if _bare(pod)]:
+    pods = [pod for pod in seen.pods if (pod.get("status") or {}).get("phase") not in _ENDED]
+    if bare := [pod["metadata"]["name"] for pod in pods if _bare(pod)]:
         words = (
-            f"{fields}: not enforced, because {len(bare)} of {len(seen.pods)} replicas have no sidecar (pod {bare[0]}). "
+            f"{fields}: not enforced, because {len(bare)} of {len(pods)} replicas have no sidecar (pod {bare[0]}). "
             "No gateway leads to the model meanwhile. Label the namespace istio-injection=enabled and run "
             f"`kubectl rollout restart deployment -l {naming.LABEL_MODEL}={seen.name}`."
         )
         return [Problem(Reason.NOT_ENFORCED, words)]
-    if not exposing or exposed or seen.assume_ready or any(SIDECAR in _containers(pod) for pod in seen.pods):
+    if not exposing or exposed or seen.assume_ready or any(SIDECAR in _containers(pod) for pod in pods):
         return []
     # A host that was given now would stay if the operator ended before the replicas start, with sidecars or without.
     words = f"No gateway leads to the model until a replica is seen to have a sidecar, which enforces {fields}."
