@@ -55,3 +55,19 @@ def test_no_route_by_the_service_of_a_stranger(name: str) -> None:
         assert barrier.safe(manifest, None, taken) is None
         assert barrier.safe(manifest, manifest, taken) == manifest
         assert barrier.safe(manifest, None, problems("Service", "resnet-nodeport", TAKEN)) == manifest
+
+
+def test_no_route_goes_before_its_successor_is_there() -> None:
+    """While the route of one API is refused, that of the other stays; other leftovers go, if no right is missing.
+
+    A route of the same API goes, as it shows what is to be shown no more.
+    """
+    kinds = ("HTTPRoute", "ConfigMap", "VirtualService")
+    leftovers = [{"kind": kind} for kind in kinds]
+    planned = [{"kind": "VirtualService"}]
+    webhook = Problem(Reason.WEBHOOK_FAILED, "no", "VirtualService")
+    assert barrier.deletable(leftovers, planned, [webhook]) == leftovers[1:]
+    assert barrier.deletable(leftovers, [], [webhook]) == leftovers
+    assert barrier.deletable(leftovers, planned, [Problem(Reason.REJECTED, "no", "ConfigMap")]) == leftovers
+    assert barrier.deletable(leftovers, planned, []) == leftovers
+    assert barrier.deletable(leftovers, planned, [Problem(Reason.FORBIDDEN, "no", "ConfigMap")]) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pantala.manifest.types import Manifest, Ref
 from pantala.planner import routing
@@ -33,6 +33,27 @@ def safe(route: Manifest, live: Manifest | None, problems: Mapping[Ref, Problem]
         return route
     hosts = [host for host in route["spec"]["hosts"] if host not in new]
     return {**route, "spec": {**route["spec"], "hosts": hosts}} if hosts else None
+
+
+def deletable(
+    leftovers: Sequence[Manifest], planned: Iterable[Manifest], problems: Iterable[Problem]
+) -> list[Manifest]:
+    """Those of the leftovers that may go: the route of another API stays while that of this one cannot be written.
+
+    Nothing goes where a right is missing, as it is not known what else is.
+
+    Args:
+        leftovers: Live objects that the plan does not want.
+        planned: Objects that it wants.
+        problems: What kept some of these from being written.
+    """
+    told = list(problems)
+    if any(problem.reason is Reason.FORBIDDEN for problem in told):
+        return []
+    kinds = set(routing.ROUTES.values())
+    used = kinds & {manifest["kind"] for manifest in planned}
+    stay = kinds - used if used and any(problem.about in routing.OBJECTS for problem in told) else set()
+    return [obj for obj in leftovers if obj["kind"] not in stay]
 
 
 def _services(route: Manifest) -> set[str]:

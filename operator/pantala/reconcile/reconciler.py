@@ -17,8 +17,8 @@ from pantala.cluster.events import Recorder
 from pantala.cluster.resources import MODEL
 from pantala.errors import ApiError
 from pantala.manifest.settings import Settings
+from pantala.planner import barrier, routing
 from pantala.planner import plan as planning
-from pantala.planner import routing
 from pantala.planner.measured import Measurements
 from pantala.planner.observed import Observed
 from pantala.planner.report import LAZY_SECONDS, Report, Started, report, unreadable
@@ -88,8 +88,7 @@ class Reconciler:
             return await self._tell(key, seen, unreadable(seen, error, self._now()))
         plan = planning.plan(model, seen, self._settings, self._now())
         problems = await self._writer.apply(seen, plan.apply)
-        if not any(problem.reason is Reason.FORBIDDEN for problem in problems):
-            await self._writer.prune(plan.delete)
+        await self._writer.prune(barrier.deletable(plan.delete, plan.apply, problems))
         after = self._cache.observe(key)
         if after is None:
             return None
