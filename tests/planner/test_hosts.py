@@ -118,6 +118,24 @@ def test_allowed_domains(allowed: dict[str, tuple[str, ...]], *, granted: bool) 
     assert ask({}, settings).hosts == ("resnet.vision.models.example.com",)
 
 
+@pytest.mark.parametrize(
+    ("host", "granted"),
+    [
+        ("resnet.models.example.com", True),
+        ("other.vision.models.example.com", True),
+        ("whisper.speech.models.example.com", False),
+        ("a.b.speech.models.example.com", False),
+        ("whisper.speech.example.com", True),
+        ("models.example.com", True),
+    ],
+)
+def test_automatic_hosts_are_kept_for_their_namespace(host: str, *, granted: bool) -> None:
+    """Nobody takes NAME.NAMESPACE.DOMAIN of another namespace, which its model is to get by itself."""
+    found = ask({"hosts": [host]})
+    assert (found.hosts == (host,)) is granted
+    assert [problem.reason for problem in found.problems] == ([] if granted else ["HostNotAllowed"])
+
+
 def test_no_domain_no_gateway() -> None:
     """What the installation lacks is said, with what to write in place of it."""
     found = ask({}, Settings(gateway=("istio-system", "ingress")))

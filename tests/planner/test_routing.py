@@ -288,3 +288,19 @@ def test_several_versions_left_the_spec() -> None:
     made.roll_out("v3")
     made.settle()
     assert weights(made) == {"resnet-v3": 100}
+
+
+@pytest.mark.parametrize("mesh", [Mesh.NONE, Mesh.ISTIO])
+def test_nothing_is_opened_before_it_is_protected(mesh: Mesh) -> None:
+    """Node ports and load balancers of a protected model come with its sidecars; those that are open stay."""
+    expose = {"nodePort": {}, "loadBalancer": {}}
+    made = world(V1, ready=("v1",), mesh=mesh, traffic={"access": {"deny": [{"paths": ["/admin*"]}]}}, expose=expose)
+    assert made.names("Service") == {"resnet", "resnet-v1"}
+    for pod in made.pods:
+        pod["status"]["initContainerStatuses"].append({"name": "istio-proxy", "restartCount": 0, "state": {}})
+    made.settle()
+    open_now = {"resnet-nodeport", "resnet-loadbalancer"} if mesh is Mesh.ISTIO else set()
+    assert made.names("Service") == {"resnet", "resnet-v1"} | open_now
+    made.pods[0]["status"]["initContainerStatuses"].pop()
+    made.settle()
+    assert made.names("Service") == {"resnet", "resnet-v1"} | open_now

@@ -120,23 +120,29 @@ def test_holds(world: World, kind: Any) -> None:
 
 
 def test_automatic_host(world: World) -> None:
-    """A model without hosts claims its automatic one, which clashes where another claims that by hand."""
+    """A model without hosts claims its automatic one, which clashes where another of its namespace claims that by hand."""
+    near = Key(A.namespace, "near")
     world.model(A)
     assert world.rivals(A) == {}
-    assert world.model(B, "a.vision.auto.example.com") == {A}
+    assert world.model(B, "a.vision.auto.example.com") == set(), (
+        "nobody claims the automatic hosts of another namespace"
+    )
+    assert world.rivals(A) == {}
+    assert world.model(near, "a.vision.auto.example.com") == {A}
     assert list(world.rivals(A)) == ["a.vision.auto.example.com"]
-    assert world.model(A, HOST) == {B}
-    assert world.rivals(B) == {}
+    assert world.model(A, HOST) == {near}
+    assert world.rivals(near) == {}
 
 
 def test_no_automatic_host_without_routes(world: World) -> None:
     """Where no route can be written there are no automatic hosts; they come with the API."""
+    near = Key(A.namespace, "near")
     world.cache.apis(frozenset())
     world.model(A)
-    world.model(B, "a.vision.auto.example.com")
-    assert world.rivals(B) == {}
+    world.model(near, "a.vision.auto.example.com")
+    assert world.rivals(near) == {}
     world.cache.apis(ISTIO)
-    assert list(world.rivals(B)) == ["a.vision.auto.example.com"]
+    assert list(world.rivals(near)) == ["a.vision.auto.example.com"]
 
 
 def test_a_thousand_models_of_one_host(world: World) -> None:

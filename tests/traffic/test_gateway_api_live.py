@@ -81,12 +81,17 @@ def test_accepted_route_has_no_problem() -> None:
     assert gateway_api.problem(both, GATEWAY) is None
 
 
-@pytest.mark.parametrize("parents", [(), ((REF, "Accepted", "True", "Accepted", 2),)])
+@pytest.mark.parametrize("parents", [(), ((REF, "Accepted", "False", "Odd", 2),)])
 def test_route_that_nobody_took_is_waited_for(parents: tuple[Any, ...]) -> None:
     """Without a word about the route as it is now, it is said what to look at."""
     found = gateway_api.problem(told(live(), *parents), GATEWAY)
     assert found is not None
     assert found.startswith("no controller has taken the route for the Gateway infra/ingress yet")
+
+
+def test_a_route_that_was_taken_is_not_doubted() -> None:
+    """Each change of the shares is a new generation: until the controller has looked, that it took the last one counts."""
+    assert gateway_api.problem(told(live(), (REF, "Accepted", "True", "Accepted", 2)), GATEWAY) is None
 
 
 def test_wrongs_are_told_with_the_next_step() -> None:

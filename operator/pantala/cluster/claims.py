@@ -42,7 +42,12 @@ class Claim:
             named = (hosts.automatic(meta["name"], meta["namespace"], domain),)
         else:
             domains = hosts.domains_of(meta["namespace"], allowed)
-            named = [host for host in named if domains is None or hosts.is_below(host, domains)]
+            named = [
+                host
+                for host in named
+                if not hosts.is_reserved(host, meta["namespace"], domain)
+                and (domains is None or hosts.is_below(host, domains))
+            ]
         return cls(
             frozenset(host.lower() for host in named), expose.get("prefix") or "/", meta.get("creationTimestamp", "")
         )

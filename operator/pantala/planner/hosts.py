@@ -52,6 +52,20 @@ def domains_of(namespace: str, allowed: Mapping[str, tuple[str, ...]]) -> tuple[
     return allowed.get(namespace, allowed.get("*"))
 
 
+def is_reserved(host: str, namespace: str, domain: str | None) -> bool:
+    """Whether a host is an automatic one of another namespace: whoever took it first would keep it from its model.
+
+    Args:
+        host: The host.
+        namespace: Of the model that asks for it.
+        domain: As in `Settings.domain`.
+    """
+    if domain is None or not is_below(host, (domain,)):
+        return False
+    *rest, space = host.lower().removesuffix(domain.lower()).rstrip(".").split(".")
+    return bool(rest) and space != namespace
+
+
 def is_below(host: str, domains: Iterable[str]) -> bool:
     """Whether a host is one of the domains or below one, without regard to case (RFC 4343)."""
     return any(host.lower() == domain or host.lower().endswith(f".{domain}") for domain in map(str.lower, domains))
@@ -99,19 +113,24 @@ def _claimed(model: InferenceModel, settings: Settings) -> tuple[tuple[str, ...]
             words = f"The model has no host: the installation has no domain for automatic ones. {step}"
             return (), [Problem(Reason.HOST_MISSING, words)]
         return (automatic(meta.name, meta.namespace, settings.domain),), []
+    free = tuple(host for host in expose.hosts if not is_reserved(host, meta.namespace, settings.domain))
+    problems = []
+    if taken := [host for host in expose.hosts if host not in free]:
+        words = (
+            f"The host {' and '.join(taken)} is kept for another namespace: hosts NAME.NAMESPACE.{settings.domain} are given "
+            "by themselves. Take another host, or remove expose.hosts to get the model's own."
+        )
+        problems.append(Problem(Reason.HOST_NOT_ALLOWED, words))
     allowed = domains_of(meta.namespace, settings.allowed_domains)
-    if allowed is None:
-        return expose.hosts, []
-    fine = tuple(host for host in expose.hosts if is_below(host, allowed))
-    refused = [host for host in expose.hosts if host not in fine]
-    if not refused:
-        return fine, []
-    step = f"Take a host below {' or '.join(allowed)}" if allowed else "Remove expose.hosts"
-    words = (
-        f"Namespace {meta.namespace} may not use the host {' and '.join(refused)}. {step}, or have the installation allow it "
-        "(traffic.allowedDomains of the chart)."
-    )
-    return fine, [Problem(Reason.HOST_NOT_ALLOWED, words)]
+    fine = tuple(host for host in free if allowed is None or is_below(host, allowed))
+    if refused := [host for host in free if host not in fine]:
+        step = f"Take a host below {' or '.join(allowed)}" if allowed else "Remove expose.hosts"
+        words = (
+            f"Namespace {meta.namespace} may not use the host {' and '.join(refused)}. {step}, or have the installation allow "
+            "it (traffic.allowedDomains of the chart)."
+        )
+        problems.append(Problem(Reason.HOST_NOT_ALLOWED, words))
+    return fine, problems
 
 
 def _owner(model: InferenceModel, seen: Observed, host: str, *, holds: bool) -> Rival | None:

@@ -19,7 +19,7 @@ from pantala.api.resolve import ResolvedVersion
 from pantala.autoscaling import budget, hpa
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Manifest, Ref
-from pantala.planner import deployment, keeping, render, routing
+from pantala.planner import deployment, keeping, protection, render, routing
 from pantala.planner.observed import Observed
 from pantala.planner.routing import Routing
 from pantala.storage.base import Invalid
@@ -70,7 +70,7 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetim
     floor = _replicas(seen.deployment(stable)) if stable is not None and stable != target else 0
     apply, invalid, images = _versions(model, seen, settings, active=active, floor=floor)
     if serving in names and serving not in invalid:
-        apply += _model(model, resolve.resolve(model, serving))
+        apply += _model(model, resolve.resolve(model, serving), seen)
     owner = owner_reference(model)
     routes = routing.objects(model, seen, settings, made, owner)
     frozen = tuple(name for name in sorted(active) if name not in names and name in seen.versions())
@@ -153,21 +153,27 @@ def _version(
     return [manifest for manifest in built if manifest is not None]
 
 
-def _model(model: InferenceModel, serving: ResolvedVersion) -> list[Manifest]:
-    """The Services that clients use; both select exactly one version."""
+def _model(model: InferenceModel, serving: ResolvedVersion, seen: Observed) -> list[Manifest]:
+    """The Services that clients use, which all select exactly one version.
+
+    None is opened to the outside before what the user wants to be protected is; one that is open stays, with its address.
+    """
     owner = (owner_reference(model),)
     name, namespace = model.metadata.name, model.metadata.namespace
     labels, selector = naming.labels(name), naming.selector(serving.name, name)
-    server = render.server_parts(serving)
+    server, expose = render.server_parts(serving), model.spec.expose
     built = [service.model_service(name, namespace, labels, owner, selector, server)]
-    expose = model.spec.expose
+    outside = []
     if expose is not None and expose.node_port is not None:
-        outside, ports = naming.node_port_name(name), expose.node_port
-        built.append(service.node_port_service(outside, namespace, labels, owner, selector, server, ports))
+        port = naming.node_port_name(name)
+        outside.append(service.node_port_service(port, namespace, labels, owner, selector, server, expose.node_port))
     if expose is not None and expose.load_balancer is not None:
-        outside, asked = naming.load_balancer_name(name), expose.load_balancer
-        built.append(service.load_balancer_service(outside, namespace, labels, owner, selector, server, asked))
-    return built
+        balancer = naming.load_balancer_name(name)
+        outside.append(
+            service.load_balancer_service(balancer, namespace, labels, owner, selector, server, expose.load_balancer)
+        )
+    safe = protection.enforced(model.spec.traffic, seen)
+    return built + [it for it in outside if safe or seen.child("Service", it["metadata"]["name"]) is not None]
 
 
 def _replicas(live: Manifest | None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pantala import naming
 from pantala.api.traffic import Traffic
 from pantala.manifest.types import Manifest
-from pantala.planner.observed import Observed
+from pantala.planner.observed import Mesh, Observed
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
 from pantala.traffic.route import protected
@@ -33,7 +33,7 @@ def problems(traffic: Traffic | None, seen: Observed, *, exposing: bool, exposed
     if bare := [pod["metadata"]["name"] for pod in pods if _bare(pod)]:
         words = (
             f"{fields}: not enforced, because {len(bare)} of {len(pods)} replicas have no sidecar (pod {bare[0]}). "
-            "No gateway leads to the model meanwhile. Label the namespace istio-injection=enabled and run "
+            "No gateway leads to the model meanwhile, and no new node port or load balancer. Label the namespace istio-injection=enabled and run "
             f"`kubectl rollout restart deployment -l {naming.LABEL_MODEL}={seen.name}`."
         )
         return [Problem(Reason.NOT_ENFORCED, words)]
@@ -42,6 +42,15 @@ def problems(traffic: Traffic | None, seen: Observed, *, exposing: bool, exposed
     # A host that was given now would stay if the operator ended before the replicas start, with sidecars or without.
     words = f"No gateway leads to the model until a replica is seen to have a sidecar, which enforces {fields}."
     return [Problem(Reason.VERSION_NOT_READY, words)]
+
+
+def enforced(traffic: Traffic | None, seen: Observed) -> bool:
+    """Whether what the user wants to be protected is, by every replica that is known, and by one at least."""
+    if not protected(traffic) or seen.assume_ready:
+        return True
+    pods = [pod for pod in seen.pods if (pod.get("status") or {}).get("phase") not in _ENDED]
+    known = [pod for pod in pods if _containers(pod)]
+    return seen.mesh is Mesh.ISTIO and bool(known) and not any(_bare(pod) for pod in known)
 
 
 def _bare(pod: Manifest) -> bool:

@@ -52,7 +52,7 @@ def hosts(live: Manifest) -> tuple[str, ...]:
 def problem(live: Manifest, gateway: tuple[str, str] | None) -> str | None:
     """What controllers say is wrong with a live HTTPRoute, with the next step; None if nothing is.
 
-    Only what is said about the route as it is now counts (`observedGeneration`). Several controllers may report on the
+    Only what is said about the route as it is now counts (`observedGeneration`), but that it was taken as it was before. Several controllers may report on the
     same parent: what one of them says is wrong is told, as nobody knows which of them has the traffic. Nobody has to say
     anything about a Service as a parent: without a mesh that takes part, the Service alone decides inside of the cluster.
 
@@ -70,12 +70,23 @@ def problem(live: Manifest, gateway: tuple[str, str] | None) -> str | None:
         for kind in ("Accepted", "ResolvedRefs"):
             if (one := conditions.get(kind)) and one["status"] == "False":
                 return _sentence(attached, one)
-    if attached and not any("Accepted" in conditions for conditions in told):
+    if attached and not any("Accepted" in conditions for conditions in told) and not _was_taken(live, attached):
         return (
             f"no controller has taken the route for the Gateway {'/'.join(attached)} yet: wait some seconds, and if it"
             " stays so, check that the Gateway is there and that the controller of its gatewayClassName runs"
         )
     return None
+
+
+def _was_taken(live: Manifest, gateway: tuple[str, str]) -> bool:
+    """Whether a controller took the route as it once was: each change of the shares makes it look again for a moment."""
+    namespace = live["metadata"]["namespace"]
+    return any(
+        it["type"] == "Accepted" and it["status"] == "True"
+        for one in (live.get("status") or {}).get("parents") or ()
+        if _is_parent(one["parentRef"], namespace, gateway)
+        for it in one.get("conditions") or ()
+    )
 
 
 def _conditions(live: Manifest, parent: Manifest) -> dict[str, Manifest]:
