@@ -124,9 +124,10 @@ def test_nobody_enforces_without_sidecars(guarded: Guarded) -> None:
     for field in ("traffic.access", "traffic.authentication", "traffic.limits.maxBodySize"):
         assert field in said
     wait_for(lambda: not model.mesh.envoy.routes(model.host), "no route at the gateway", 10)
-    assert guarded.ask(guarded.ways[0]) == {404: SOME}
+    assert guarded.ask(model.mesh.envoy.url) == {404: SOME}
     status = space.status(model.name)
     assert "hosts" not in status
+    assert "nodePort" not in status, "nothing is opened to the outside"
     assert model.host not in status["url"]
     (command,) = re.findall(r"`kubectl ([^`]+)`", said)
     (label,) = injection.LABEL.items()
@@ -135,6 +136,7 @@ def test_nobody_enforces_without_sidecars(guarded: Guarded) -> None:
     space.kubectl(*shlex.split(command))
     space.wait_condition(model.name, "TrafficReady", reason="Routed", seconds=120)
     model.wait_pods("v1", 1)
+    space.wait_ready(model.name)
     assert {it["name"] for it in guarded.pod["status"]["initContainerStatuses"]} >= {"istio-proxy", "fetch"}
     model.wait_weights({"v1": 100})
 
