@@ -8,6 +8,7 @@ STAMP := $(VENV)/.installed
 CRD := crds/pantala.dev_inferencemodels.yaml
 PYTEST ?= $(BIN)/pytest
 PYTEST_ARGS ?=
+WORKERS ?= 2
 
 .PHONY: help setup demo demo-down test unit lint format crds image bench tools tools-test tools-mesh tools-keda tools-p2p e2e-kind clean
 
@@ -46,8 +47,8 @@ demo: tools ## Start a real Kubernetes, install Pantala, serve a model with Trit
 demo-down: setup ## Remove the cluster of the demo and all that belongs to it
 	@$(BIN)/python -m tests.demo down
 
-test: tools-test ## Run all tests; a tier whose tools are missing is named as skipped
-	@$(PYTEST) -m "not bench" $(PYTEST_ARGS)
+test: tools-test ## Run all tests, two files at a time; a tier whose tools are missing is named as skipped
+	@$(PYTEST) -m "not bench" --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 unit: setup ## Run the tests that need no cluster (seconds)
 	@$(PYTEST) -m "not bench and not apiserver and not e2e" $(PYTEST_ARGS)

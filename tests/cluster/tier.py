@@ -77,7 +77,6 @@ class Report:
     """A plugin of pytest: one line per tier at the end, how many tests ran and why others did not."""
 
     def __init__(self) -> None:
-        self._tier: dict[str, str] = {}
         self._ran: dict[str, set[str]] = {name: set() for name in TIERS}
         self._skipped: dict[str, Counter[str]] = {name: Counter() for name in TIERS}
 
@@ -86,13 +85,14 @@ class Report:
         """Skip the tests of a tier whose programs are not built, before any of their fixtures starts."""
         reasons = {name: unbuilt(name) for name in TOOLS}
         for item in items:
-            name = self._tier[item.nodeid] = of(mark.name for mark in item.iter_markers())
+            name = of(mark.name for mark in item.iter_markers())
+            item.user_properties.append(("tier", name))  # the reports carry it, those of other processes too
             if reason := reasons.get(name):
                 item.add_marker(pytest.mark.skip(reason=f"tier {name}: {reason}"))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a test that ran, or note why it did not."""
-        name = self._tier.get(report.nodeid, "unit")
+        name = str(dict(report.user_properties).get("tier", "unit"))
         if report.skipped and isinstance(report.longrepr, tuple):
             reason = str(report.longrepr[2]).removeprefix("Skipped: ")
             self._skipped[name][re.sub(r"^tier \w+: ", "", reason)] += 1
@@ -104,16 +104,15 @@ class Report:
         told = []
         for name in TIERS:
             ran, skipped = len(self._ran[name]), self._skipped[name]
-            parts = [f"ran {ran} test{'s' * (ran != 1)}"] if ran or not skipped else []
+            parts = [f"ran {ran} test{'s' * (ran != 1)}"] if ran else []
             parts += [f"skipped {count} because {reason}" for reason, count in skipped.items()]
-            known = name in self._tier.values()
-            told.append(f"tier {name}: {'; '.join(parts) if known else 'no test was asked for'}")
+            told.append(f"tier {name}: {'; '.join(parts) if ran or skipped else 'no test was asked for'}")
         return told
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the lines."""
-        if self._tier and not terminalreporter.config.option.collectonly:
+        if not terminalreporter.config.option.collectonly and not hasattr(terminalreporter.config, "workerinput"):
             terminalreporter.section("tiers")
             for line in self.lines():
                 terminalreporter.line(line)
