@@ -5,6 +5,7 @@ cluster is to be kept), or when a start fails. Should it be killed itself, the k
 `up` or `down` removes what remains on disk.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -20,6 +21,10 @@ from tests.cluster import cleanup, control_plane, dns, kwok, network, node
 from tests.cluster.errors import ClusterError
 from tests.cluster.process import Processes, start_time
 from tests.cluster.spec import ClusterSpec, Paths, clusters_root
+
+_INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+_INSTANCES = 1024
+"""Kubelets, containerds and istiods watch files: Linux's 128 instances are too few for three clusters of several nodes."""
 
 _POLL = 0.5
 """Seconds between two looks at the owner and at the components."""
@@ -37,6 +42,7 @@ class Supervisor:
     def run(self) -> int:
         """Hold the cluster until its end; return the exit status of the process."""
         lock = self._claim()
+        self._make_room()
         processes = Processes(self._paths)
         try:
             self._start(processes)
@@ -51,6 +57,12 @@ class Supervisor:
                 cleanup.remove(self._paths)
                 lock.close()
         return 0
+
+    def _make_room(self) -> None:
+        """Let programs watch more files at a time, if this machine lets us; else they say so when there are too many."""
+        with contextlib.suppress(OSError, ValueError):
+            if int(_INOTIFY.read_text()) < _INSTANCES:
+                _INOTIFY.write_text(str(_INSTANCES))
 
     def _claim(self) -> object:
         with cleanup.registry_lock():
