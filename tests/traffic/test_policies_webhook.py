@@ -50,7 +50,7 @@ def test_goldens_are_accepted(mesh_plane: Mesh, case: str) -> None:
     assert len(judged(mesh_plane, made)) == len(made)
 
 
-@pytest.mark.parametrize("wrong", [{"jwks": "no JSON"}, {"jwksUri": "https://a/%x"}])
+@pytest.mark.parametrize("wrong", [{"jwks": "no JSON"}, {"jwksUri": "https://a:x/"}])
 def test_the_judge_judges(mesh_plane: Mesh, wrong: dict[str, str]) -> None:
     """What `refusals` warns of is refused there: a key set that is none, and an address that is none."""
     found = _here(route({"authentication": {"jwt": [{"issuer": "a", **wrong}]}}))

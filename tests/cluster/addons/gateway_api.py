@@ -30,7 +30,9 @@ def apply_crds(cluster: Access, manifests: str) -> None:
     path = "jsonpath={.items[*].status.conditions[?(@.type=='Established')].status}"
 
     def established() -> bool:  # `kubectl wait` asks for one after the other and takes seconds
-        return cluster.kubectl("get", "customresourcedefinitions", *names, "-o", path).split() == ["True"] * len(names)
+        # A CRD has no conditions at first, which kubectl calls an error.
+        told = cluster.kubectl("get", "customresourcedefinitions", *names, "-o", path, check=False)
+        return told.split() == ["True"] * len(names)
 
     wait_for(established, "CRDs established", 60, every=0.1)
 
