@@ -79,7 +79,7 @@ def wishes(seed: int) -> dict[str, Any]:
     while True:
         found = _wishes(chance)
         try:
-            if not policies.refusals(route(found)):
+            if not policies.refusals(route(found).traffic):
                 return found
         except ValidationError:
             continue  # the API refuses it

@@ -15,13 +15,13 @@ RSA = {"kty": "RSA", "n": "A" * 342, "e": "AQAB"}
 
 def refused(*issuers: dict[str, Any]) -> list[str]:
     wanted = {"authentication": {"jwt": [{"issuer": ISSUER, **it} for it in issuers]}}
-    return [it.field for it in policies.refusals(route(wanted))]
+    return [it.field for it in policies.refusals(route(wanted).traffic)]
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_nothing_of_the_goldens_is_refused(case: str) -> None:
     """What is reviewed in golden files can be carried out."""
-    assert policies.refusals(route(CASES[case])) == []
+    assert policies.refusals(route(CASES[case]).traffic) == []
 
 
 @pytest.mark.parametrize("key", [KEY, RSA, {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43}])

@@ -54,7 +54,7 @@ def test_goldens_are_accepted(mesh_plane: Mesh, case: str) -> None:
 def test_the_judge_judges(mesh_plane: Mesh, wrong: dict[str, str]) -> None:
     """What `refusals` warns of is refused there: a key set that is none, and an address that is none."""
     found = _here(route({"authentication": {"jwt": [{"issuer": "a", **wrong}]}}))
-    assert policies.refusals(found)
+    assert policies.refusals(found.traffic)
     with pytest.raises(ClusterError, match=r"jwks parse error|jwksUri: Invalid value"):
         judged(mesh_plane, policies.objects(found))
 

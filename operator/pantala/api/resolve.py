@@ -49,11 +49,17 @@ def shares(model: InferenceModel) -> dict[str, int]:
 
 def asked(model: InferenceModel) -> frozenset[str]:
     """The versions that something asks for: a share, a copy of requests, or a rule. All others are parked."""
+    return frozenset(shares(model)) | extras(model)
+
+
+def extras(model: InferenceModel) -> frozenset[str]:
+    """The versions that get requests or copies besides the shares: by a rule, or as a mirror."""
     traffic = model.spec.traffic
-    found = set(shares(model))
-    if traffic is not None:
-        found |= {mirror.version for mirror in traffic.mirrors or ()} | {rule.version for rule in traffic.rules or ()}
-    return frozenset(found)
+    if traffic is None:
+        return frozenset()
+    return frozenset(
+        {mirror.version for mirror in traffic.mirrors or ()} | {rule.version for rule in traffic.rules or ()}
+    )
 
 
 def resolve(model: InferenceModel, version_name: str) -> ResolvedVersion:

@@ -29,7 +29,7 @@ def problems(traffic: Traffic | None, seen: Observed, *, exposing: bool, exposed
     fields = ", ".join(protected(traffic))
     if not fields:
         return []
-    pods = [pod for pod in seen.pods if (pod.get("status") or {}).get("phase") not in _ENDED]
+    pods = _alive(seen)
     if bare := [pod["metadata"]["name"] for pod in pods if _bare(pod)]:
         words = (
             f"{fields}: not enforced, because {len(bare)} of {len(pods)} replicas have no sidecar (pod {bare[0]}). "
@@ -48,9 +48,13 @@ def enforced(traffic: Traffic | None, seen: Observed) -> bool:
     """Whether what the user wants to be protected is, by every replica that is known, and by one at least."""
     if not protected(traffic) or seen.assume_ready:
         return True
-    pods = [pod for pod in seen.pods if (pod.get("status") or {}).get("phase") not in _ENDED]
-    known = [pod for pod in pods if _containers(pod)]
+    known = [pod for pod in _alive(seen) if _containers(pod)]
     return seen.mesh is Mesh.ISTIO and bool(known) and not any(_bare(pod) for pod in known)
+
+
+def _alive(seen: Observed) -> list[Manifest]:
+    """The pods that may answer something."""
+    return [pod for pod in seen.pods if (pod.get("status") or {}).get("phase") not in _ENDED]
 
 
 def _bare(pod: Manifest) -> bool:

@@ -25,7 +25,7 @@ from pantala.planner.observed import Mesh, Observed
 from pantala.planner.shares import Standing
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
-from pantala.traffic import authentication, gateway_api, istio, policies, service
+from pantala.traffic import gateway_api, istio, policies, service
 from pantala.traffic.route import Backend, Refusal, Route, Split
 
 ROUTES = {Mesh.ISTIO: "VirtualService", Mesh.GATEWAY_API: "HTTPRoute"}
@@ -113,8 +113,9 @@ def routing(model: InferenceModel, seen: Observed, settings: Settings, now: date
     ]
     if unprotected:
         exposure = replace(exposure, hosts=())  # what is to be protected is not shown to the world without protection
-    extra, wait = sharing.lasting(_extras(traffic), known, now)
-    problems += _unready(asked, decided.configured, _extras(traffic) - extra, known)
+    extras = resolve.extras(model)
+    extra, wait = sharing.lasting(extras, known, now)
+    problems += _unready(asked, decided.configured, extras - extra, known)
     waits = [one for one in (decided.wait, wait) if one is not None]
     return Routing(
         seen.mesh,
@@ -136,7 +137,7 @@ def objects(
     if made.mesh is Mesh.NONE or made.held:
         return []
     traffic = model.spec.traffic or Traffic()
-    backends = {name: found for name in _named(seen, made, traffic) if (found := backend(model, seen, name))}
+    backends = {name: found for name in _named(model, seen, made) if (found := backend(model, seen, name))}
     split = Split(
         shares=tuple((backends[name], weight) for name, weight in made.shares.items() if name in backends),
         mirrors=tuple((backends[name], percent) for name, percent in made.mirrors.items() if name in backends),
@@ -240,20 +241,10 @@ def backend(model: InferenceModel, seen: Observed, version: str) -> Backend | No
     return Backend(version, name, ports["http"], ports.get("grpc"), replicas)
 
 
-def _named(seen: Observed, made: Routing, traffic: Traffic) -> list[str]:
+def _named(model: InferenceModel, seen: Observed, made: Routing) -> list[str]:
     """Versions that the route may name, each once, those with shares first."""
-    extras = sorted(_extras(traffic))
-    known = [name for name in extras if seen.assume_ready or seen.deployment(name) is not None]
+    known = [name for name in sorted(resolve.extras(model)) if seen.assume_ready or seen.deployment(name) is not None]
     return list(dict.fromkeys([*made.shares, *known]))
-
-
-def _extras(traffic: Traffic | None) -> frozenset[str]:
-    """Versions that get requests or copies besides the shares."""
-    if traffic is None:
-        return frozenset()
-    return frozenset(
-        {mirror.version for mirror in traffic.mirrors or ()} | {rule.version for rule in traffic.rules or ()}
-    )
 
 
 _NEED_MESH: tuple[tuple[str, Callable[[Traffic], object]], ...] = (
@@ -296,8 +287,7 @@ def _refused(model: InferenceModel, mesh: Mesh) -> tuple[Problem, ...]:
     if mesh is Mesh.GATEWAY_API:
         found = gateway_api.refusals(traffic, model.spec.expose)
     else:
-        jwt = traffic.authentication.jwt if traffic.authentication else None
-        found = (*istio.refusals(traffic, model.spec.expose), *(authentication.refusals(jwt) if jwt else ()))
+        found = (*istio.refusals(traffic, model.spec.expose), *policies.refusals(traffic))
     if not found:
         return ()
     words = [f"{refusal.field}: {refusal.message.rstrip('.')}." for refusal in found]

@@ -59,10 +59,9 @@ def _rule_refusals(rules: tuple[TrafficRule, ...]) -> Iterable[Refusal]:
         names = [header.name.lower() for header in rule.headers or ()]
         words = f"the rule {rule.name} matches a content-type, by which the route itself tells gRPC from HTTP"
         step = "match another header, or an exact content-type that is not gRPC"
-        wrong = [it for it in rule.headers or () if it.type == "RegularExpression" and not re2.known(it.value)]
-        if wrong:
-            words = f"the rule {rule.name} has a regular expression for {wrong[0].name} that is not surely one of RE2"
-            step = "write it with plain characters, sets, groups and repetitions up to 1000, without \\Q, \\p and look-around"
+        if wrong := re2.unknown(rule.headers or ()):
+            words = f"the rule {rule.name} has a regular expression for {wrong.name} that is not surely one of RE2"
+            step = re2.HOW
         elif len(set(names)) < len(names):
             words = f"the rule {rule.name} has two conditions on one header, of which the Gateway API takes one"
             step = "write them as one RegularExpression"

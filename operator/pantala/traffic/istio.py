@@ -56,12 +56,10 @@ def refusals(
         for code in filters.unknown_codes(traffic.retries)
     ]
     for number, rule in enumerate(traffic.rules or ()):
-        wrong = [it for it in rule.headers or () if it.type == "RegularExpression" and not re2.known(it.value)]
-        if wrong:
+        if wrong := re2.unknown(rule.headers or ()):
             # Envoy would refuse the routes of all models of the port.
-            words = f"the expression for {wrong[0].name} is not surely one of RE2, or too large a one"
-            step = "write it with plain characters, sets, groups and repetitions up to 1000, without \\Q, \\p and look-around"
-            found.append(Refusal(f"traffic.rules[{number}].headers", f"{words}: {step}"))
+            words = f"the expression for {wrong.name} is not surely one of RE2, or too large a one"
+            found.append(Refusal(f"traffic.rules[{number}].headers", f"{words}: {re2.HOW}"))
         try:
             conditions.headers(rule.headers or ())
         except NeverError:

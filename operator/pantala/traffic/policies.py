@@ -8,6 +8,7 @@ others.
 
 from collections.abc import Iterator
 
+from pantala.api.traffic import Traffic
 from pantala.manifest.types import Manifest
 from pantala.traffic import authentication
 from pantala.traffic.access import access
@@ -25,9 +26,9 @@ def objects(route: Route) -> list[Manifest]:
     return list(_objects(route)) if route.client_ports else []
 
 
-def refusals(route: Route) -> list[Refusal]:
+def refusals(traffic: Traffic) -> list[Refusal]:
     """What of the user's wishes Istio would refuse to take."""
-    wanted = route.traffic.authentication
+    wanted = traffic.authentication
     return authentication.refusals(wanted.jwt) if wanted and wanted.jwt else []
 
 

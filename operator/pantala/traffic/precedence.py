@@ -37,7 +37,7 @@ class Match:
         kind = named.get(CONTENT_TYPE)
         if len(named) < len(rule.headers or ()) or (kind and not apart(kind, GRPC)):
             return None
-        if any(it.type == "RegularExpression" and not re2.known(it.value) for it in named.values()):
+        if re2.unknown(named.values()):
             return None
         return cls(rule.prefix or "", tuple(named[name] for name in sorted(named)))
 

@@ -1,8 +1,8 @@
 r"""Regular expressions that Envoy takes: those of RE2, as far as it can be told without RE2.
 
 Envoy refuses the routes of all models of a port if one expression does not compile, or is larger than it allows. Istio's
-webhook keeps out what does not compile, and nothing does for the Gateway API. What is taken here is what RE2 and Python both know, which is less than RE2
-(github.com/google/re2/wiki/Syntax): neither `\Q` nor `\p`.
+webhook keeps out what does not compile, and nothing does for the Gateway API. What is taken here is what RE2 and Python both
+know, which is less than RE2 (github.com/google/re2/wiki/Syntax): neither `\Q` nor `\p`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Iterable
+
+from pantala.api.traffic import HeaderMatch
 
 _GROUP = re.compile(r"\(\?(?:[ims]+\)|[ims]*:|P<[A-Za-z_][A-Za-z0-9_]*>)")
 _ESCAPE = re.compile(r"\\(?:[dDwWsSbBAntrfva]|x[0-9a-fA-F]{2}|[!-/:-@\[-`{-~])")
@@ -17,6 +20,15 @@ _REPEAT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 _POSSESSIVE = re.compile(r"[*+?}]\+")
 _MOST = 1000
 """Repetitions that RE2 takes, those within each other multiplied."""
+
+
+HOW = "write it with plain characters, sets, groups and repetitions up to 1000, without \\Q, \\p and look-around"
+"""What to do about an expression that is not known."""
+
+
+def unknown(headers: Iterable[HeaderMatch]) -> HeaderMatch | None:
+    """The first condition whose expression is not surely one of RE2."""
+    return next((it for it in headers if it.type == "RegularExpression" and not known(it.value)), None)
 
 
 def known(pattern: str) -> bool:
