@@ -1,32 +1,19 @@
 """What a route does to requests: counted at the backends, behind a real Envoy that a real istiod configures."""
 
-import contextlib
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from pantala.traffic import istio
 from pantala.traffic.route import Backend, Split
-from tests.cluster.addons import istio as addon
-from tests.cluster.addons.mesh_fixtures import Mesh
 from tests.cluster.process import wait_for
 from tests.traffic.istio_cases import header, rule
-from tests.traffic.istio_world import SPACE, World, statuses
+from tests.traffic.istio_world import World, statuses
 
 pytestmark = pytest.mark.mesh
 
 MANY = 1000
 Versions = tuple[Backend, Backend, Backend]
-
-
-@pytest.fixture(scope="module")
-def world(mesh_plane: Mesh) -> Iterator[World]:
-    """A namespace for backends, that goes at the end."""
-    addon.apply(mesh_plane.cluster, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}}])
-    with contextlib.ExitStack() as stack:
-        yield World(mesh_plane, stack)
-    mesh_plane.cluster.kubectl("delete", f"namespace/{SPACE}")
 
 
 @pytest.fixture(scope="module")

@@ -1,30 +1,17 @@
 """Time, retries, overload and failing replicas: what a real Envoy makes of a route's bounds, counted at the backends."""
 
-import contextlib
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from pantala.traffic.route import Backend, Split
-from tests.cluster.addons import istio as addon
-from tests.cluster.addons.mesh_fixtures import Mesh
 from tests.cluster.process import wait_for
-from tests.traffic.istio_world import SPACE, World, statuses
+from tests.traffic.istio_world import World, statuses
 
 pytestmark = pytest.mark.mesh
 
 MANY = 500
-
-
-@pytest.fixture(scope="module")
-def world(mesh_plane: Mesh) -> Iterator[World]:
-    """A namespace for backends, that goes at the end."""
-    addon.apply(mesh_plane.cluster, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}}])
-    with contextlib.ExitStack() as stack:
-        yield World(mesh_plane, stack)
-    mesh_plane.cluster.kubectl("delete", f"namespace/{SPACE}")
 
 
 @pytest.fixture(scope="module")
