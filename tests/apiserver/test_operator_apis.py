@@ -14,10 +14,8 @@ from pantala.api.model import InferenceModel
 from pantala.cluster.apply import Writer
 from pantala.cluster.cache import Cache, Key
 from pantala.cluster.client import Client
-from pantala.cluster.discovery import present as present_of
 from pantala.cluster.optional import OptionalKinds
 from pantala.cluster.resources import (
-    DEPLOYMENT,
     DESTINATION_RULE,
     GATEWAYS,
     HTTP_ROUTE,
@@ -328,15 +326,3 @@ async def test_a_role_that_grows(kwok_cluster: Cluster, kwok_api: Api) -> None:
         await asyncio.gather(*spawned, return_exceptions=True)
         await client.close()
     kwok_api.call("DELETE", "/api/v1/namespaces/growing")
-
-
-@pytest.mark.parametrize("version", ["control_plane", "api_server_1_31"])
-async def test_discovery(version: str, request: pytest.FixtureRequest) -> None:
-    """The newest and the oldest API server say in one answer what they serve, to a user without rights; once while nothing changes."""
-    cluster: Cluster = request.getfixturevalue(version)
-    async with await Client.connect(str(cluster.user("nobody"))) as client:
-        groups, tag = await client.discover()
-        assert groups is not None
-        assert present_of(groups, (DEPLOYMENT, VIRTUAL_SERVICE)) == {DEPLOYMENT}
-        assert tag
-        assert await client.discover(tag) == (None, tag)
