@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 import pantala.storage
+from pantala.manifest.types import Invalid
 from pantala.storage.base import (
     BucketLocation,
     HdfsLocation,
     HttpLocation,
-    Invalid,
     Location,
     PvcLocation,
     RepoLocation,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pantala.storage.base import Invalid, Source
+from pantala.manifest.types import Invalid
+from pantala.storage.base import Source
 from pantala.storage.registry import STORES
 
 TEXT = (Path(__file__).parents[2] / "docs/storage.md").read_text()

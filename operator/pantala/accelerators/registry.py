@@ -1,32 +1,71 @@
 """Which module serves which provider: a new vendor is one line here."""
 
-from pantala.accelerators.base import Accelerator
-from pantala.accelerators.nvidia import Nvidia
-from pantala.api.pod import Accelerator as AcceleratorSpec
-from pantala.manifest.types import PodParts
+from collections.abc import Mapping
+from dataclasses import replace
 
-PROVIDERS: dict[str, Accelerator] = {"nvidia": Nvidia()}
+from pantala.accelerators.base import Accelerator, Claim
+from pantala.accelerators.nvidia import Nvidia
+from pantala.api.accelerator import Accelerator as AcceleratorSpec
+from pantala.api.rules import rules_of
+from pantala.manifest.settings import AcceleratorSettings
+from pantala.manifest.types import Invalid, PodParts
+
+PROVIDERS: dict[str, Accelerator] = {
+    "nvidia": Nvidia(),
+}
 """The vendors by `accelerator.provider`."""
 
 # CUDA images carry NVIDIA_VISIBLE_DEVICES=all. On a node whose default runtime is NVIDIA's, such a container sees every
 # card although it was given none (k8s-device-plugin, README). `void` makes that runtime behave like runc
 # (nvidia-container-toolkit, "Environment variables"); elsewhere the variable means nothing.
-_NO_CARDS = PodParts(env=({"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"},))
+NO_CARDS = PodParts(env=({"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"},))
+"""What a container that asks for no card needs so that it sees none. Never for one that asks: a pod's own value wins over
+the device plugin's, and the card would be gone."""
 
 
-def get(provider: str) -> Accelerator:
-    """The module of a provider.
+def provider(spec: AcceleratorSpec, node_selector: Mapping[str, str], settings: AcceleratorSettings) -> str:
+    """Who hands out the cards: the spec's choice, that of the node pool, or the installation's.
 
-    Raises:
-        KeyError: The operator does not know the provider.
+    Args:
+        spec: What is asked for.
+        node_selector: Labels that the pod demands of its node.
+        settings: The installation's.
     """
-    return PROVIDERS[provider]
+    if spec.provider is not None:
+        return spec.provider
+    for labels, name in settings.pools:
+        if labels.items() <= node_selector.items():
+            return name
+    return settings.provider
 
 
-def claim(spec: AcceleratorSpec | None) -> PodParts:
-    """What the server's container needs for its cards, or to be kept from seeing cards that it did not ask for.
+def claim(spec: AcceleratorSpec, name: str, settings: AcceleratorSettings) -> Claim | Invalid:
+    """What a pod asks of a provider, or why this one cannot express it.
 
-    Raises:
-        KeyError: The operator does not know the provider.
+    Args:
+        spec: What is asked for.
+        name: The provider, as `provider` says.
+        settings: The installation's.
     """
-    return _NO_CARDS if spec is None else get(spec.provider).claim(spec)
+    known = PROVIDERS.get(name)
+    origin = "" if spec.provider else f"accelerator.provider is not set, so the installation's {name} is meant: "
+    if known is None:
+        message = f"{origin}there is no provider {name}; known are {', '.join(PROVIDERS)}."
+        return Invalid("UnknownProvider", message, "accelerator.provider")
+    if spec.provider is None:
+        # Admission could not ask these: a CEL rule sees no settings.
+        block = spec.as_dict() | {"provider": name}
+        for rule in rules_of("Accelerator"):
+            if not rule.holds(block):
+                return Invalid("NotExpressible", f"{origin}{rule.message}.", f"accelerator{rule.field}")
+    made = known.claim(spec.model_copy(update={"provider": name}), settings)
+    return _renamed(made, settings.resource_names)
+
+
+def _renamed(made: Claim, names: Mapping[str, str]) -> Claim:
+    """The claim in the installation's names of resources."""
+    if not names:
+        return made
+    limits = {names.get(resource, resource): amount for resource, amount in made.parts.limits.items()}
+    grants = tuple(replace(grant, resource=names.get(grant.resource, grant.resource)) for grant in made.grants)
+    return replace(made, parts=replace(made.parts, limits=limits), grants=grants)

@@ -85,15 +85,6 @@ class Resources(Block):
     """What a replica may use at most, by resource: cpu (cores), memory and ephemeral-storage (bytes). Default: none."""
 
 
-class Accelerator(Block):
-    """Cards for one replica."""
-
-    provider: Literal["nvidia"] = Field(examples=["nvidia"])
-    """Whose device plugin offers the cards: nvidia asks for the resource nvidia.com/gpu."""
-    count: Annotated[int, Field(ge=1, le=64)] = Field(default=1, examples=[1])
-    """Whole cards per replica."""
-
-
 class Toleration(Block):
     """A taint of nodes that the pods accept."""
 

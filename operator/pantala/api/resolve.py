@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from pantala.api.accelerator import Accelerator
 from pantala.api.model import InferenceModel
-from pantala.api.pod import Accelerator, Resources, Template, Update
+from pantala.api.pod import Resources, Template, Update
 from pantala.api.runtime import Runtime
 from pantala.api.spec import Scaling, Version
 from pantala.api.storage import Distribution, Storage

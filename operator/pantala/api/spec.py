@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pantala.api.accelerator import Accelerator
 from pantala.api.base import Block, list_map
-from pantala.api.pod import Accelerator, Resources, Template, Update
+from pantala.api.pod import Resources, Template, Update
 from pantala.api.runtime import Runtime
 from pantala.api.storage import Distribution, Storage
 from pantala.api.traffic import Expose, Traffic, VersionName

@@ -110,6 +110,34 @@ class ReplicaStatus(Block):
     """Checksum over names, sizes and etags of the files: replicas of a version must agree on it. Default: unknown."""
 
 
+class GrantStatus(Block):
+    """One thing that was asked of the provider of cards, rounded up to its unit."""
+
+    resource: Annotated[str, Field(max_length=253)]
+    """The provider's resource, such as nvidia.com/gpumem."""
+    asked: Annotated[str, Field(max_length=64)]
+    """As the spec says it."""
+    granted: Annotated[str, Field(max_length=64)]
+    """What a replica gets, for each card."""
+    unit: Annotated[str, Field(max_length=64)]
+    """The provider's unit, to which it is rounded up."""
+    amount: Count
+    """Units in the pod's request."""
+
+
+class AcceleratorStatus(Block):
+    """What a replica asks for, in the provider's own terms."""
+
+    provider: Annotated[str, Field(max_length=32)]
+    """Who hands out the cards, also where the spec leaves that to the installation."""
+    grants: Annotated[tuple[GrantStatus, ...], Field(max_length=8), list_map("resource")] | None = None
+    """What was asked, and what is granted. Default: nothing that can be counted."""
+    utilization: Annotated[str, Field(max_length=512)] | None = None
+    """The metric by which an autoscaler may see how busy the cards of one replica are, or why there is none. Default: unknown."""
+    warnings: Annotated[tuple[Annotated[str, Field(max_length=512)], ...], Field(max_length=8), atomic()] | None = None
+    """What the user should know although nothing is refused. Default: nothing."""
+
+
 class VersionStatus(Block):
     """What is true of one version."""
 
@@ -125,6 +153,8 @@ class VersionStatus(Block):
     """Image of the model server. Default: unknown."""
     idle_since: Time | None = None
     """Since when nothing asks for the version any more while its replicas are kept for the way back. Default: it is asked for, or parked."""
+    accelerator: AcceleratorStatus | None = None
+    """Its cards, or shares of cards. Default: none are asked for."""
     fetch: FetchStatus | None = None
     """What all replicas that got ready have fetched, taken together. Default: none did yet."""
     replicas: Annotated[tuple[ReplicaStatus, ...], Field(max_length=20), list_map("pod")] | None = None

@@ -10,6 +10,23 @@ FETCHER_IMAGE = "docker.io/pantala/pantala:0.1.0"
 
 
 @dataclass(frozen=True)
+class AcceleratorSettings:
+    """How the cards of this installation are handed out."""
+
+    provider: str = "nvidia"
+    """Provider of models that name none."""
+    pools: tuple[tuple[Mapping[str, str], str], ...] = ()
+    """Labels of nodes and the provider of models that name none and whose `template.spec.nodeSelector` has these labels;
+    the first that matches counts, before `provider`."""
+    shared_resource: str = "nvidia.com/gpu.shared"
+    """Resource of time slices and MPS shares: `nvidia.com/gpu` where the device plugin does not rename it."""
+    aliyun_unit: str = "GiB"
+    """Unit of aliyun.com/gpu-mem: GiB, or MiB if the device plugin runs with `--memory-unit=MiB`. No node tells."""
+    resource_names: Mapping[str, str] = field(default_factory=dict)
+    """Other names of resources, by the vendor's own name: HAMi's can be chosen at its installation."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """Defaults of the installation; they reach a version at its first rendering only."""
 
@@ -38,3 +55,5 @@ class Settings:
     """Where Prometheus answers. None: nothing is measured."""
     prometheus_token_file: str | None = None
     """File with a bearer token for it. None: none is sent."""
+    accelerators: AcceleratorSettings = field(default_factory=AcceleratorSettings)
+    """How cards are handed out."""

@@ -58,6 +58,26 @@ class PodParts:
     mounts: tuple[Manifest, ...] = ()
     limits: Mapping[str, str] = field(default_factory=dict)
     """Extended resources of the server container (limits, which Kubernetes copies to requests)."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Annotations of the pod."""
+    node_requirements: tuple[Manifest, ...] = ()
+    """Requirements on labels of the node (`matchExpressions`), all of which must hold, beside the user's own."""
+    scheduler_name: str | None = None
+    """The scheduler that must place the pod. None: any."""
+    resource_claims: tuple[Manifest, ...] = ()
+    """The pod's `resourceClaims`, each of which the server container gets."""
+
+
+@dataclass(frozen=True)
+class Invalid:
+    """Why something that a user asks for cannot work, and what to do about it."""
+
+    reason: str
+    """CamelCase, for a condition."""
+    message: str
+    """Names the value and the next step; never holds a credential."""
+    field: str
+    """Path within the resource, below `spec` or the version: `uri`, `digest`, `storage.endpoint` ..."""
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,15 @@ changes anyway, or when no pod of the version is there (`render`), and then stay
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pantala.manifest.types import Manifest
 
 WEIGHT = 50
 """Out of 100: more than the balance of images and resources usually makes, less than a user's own 100."""
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
 def prefer(template: Manifest, nodes: Sequence[str]) -> Manifest:
@@ -29,6 +31,25 @@ def prefer(template: Manifest, nodes: Sequence[str]) -> Manifest:
     own = affinity.get("nodeAffinity") or {}
     terms = [*(own.get(_PREFERRED) or ()), *map(_term, nodes)]
     return {**template, "spec": {**spec, "affinity": {**affinity, "nodeAffinity": {**own, _PREFERRED: terms}}}}
+
+
+def require(spec: Manifest, requirements: Sequence[Mapping[str, Any]]) -> Manifest:
+    """The pod's scheduling fields with requirements on its node, which hold beside the user's own.
+
+    Args:
+        spec: Fields of a pod's spec; it is not changed.
+        requirements: `matchExpressions`, all of which must hold.
+    """
+    if not requirements:
+        return spec
+    affinity = spec.get("affinity") or {}
+    own = affinity.get("nodeAffinity") or {}
+    # Terms are alternatives, so each of the user's gets all of ours.
+    terms = [
+        {**term, "matchExpressions": [*term.get("matchExpressions", ()), *requirements]}
+        for term in (own.get(_REQUIRED) or {}).get("nodeSelectorTerms") or [{}]
+    ]
+    return {**spec, "affinity": {**affinity, "nodeAffinity": {**own, _REQUIRED: {"nodeSelectorTerms": terms}}}}
 
 
 def _term(node: str) -> Manifest:

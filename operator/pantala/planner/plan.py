@@ -18,11 +18,10 @@ from pantala.api.model import InferenceModel
 from pantala.api.resolve import ResolvedVersion
 from pantala.autoscaling import budget, hpa
 from pantala.manifest.settings import Settings
-from pantala.manifest.types import Manifest, Ref
+from pantala.manifest.types import Invalid, Manifest, Ref
 from pantala.planner import deployment, keeping, protection, render, routing
 from pantala.planner.observed import Observed
 from pantala.planner.routing import Routing
-from pantala.storage.base import Invalid
 from pantala.traffic import service
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pantala import naming
 from pantala.accelerators import registry as accelerators
+from pantala.accelerators.base import Claim
 from pantala.api.model import InferenceModel
 from pantala.api.pod import TemplatePodSpec
 from pantala.api.quantity import parse
@@ -15,11 +16,12 @@ from pantala.distribution import registry as distribution
 from pantala.manifest import layout
 from pantala.manifest.canonical import digest
 from pantala.manifest.settings import Settings
-from pantala.manifest.types import FetchRoute, Manifest, ServerParts
+from pantala.manifest.types import FetchRoute, Invalid, Manifest, PodParts, ServerParts
+from pantala.planner import affinity
 from pantala.planner import volumes as caches
 from pantala.planner.volumes import WEIGHTS, Weights
 from pantala.storage import registry as storage
-from pantala.storage.base import Invalid, Source, StorageAccess
+from pantala.storage.base import Source, StorageAccess
 from pantala.traffic import service
 
 CONFIG = {"name": "config", "mountPath": layout.CONFIG, "readOnly": True}
@@ -39,6 +41,9 @@ def template(
     weights = caches.weights(model, version, server, fetcher_image, settings)
     if isinstance(weights, Invalid):
         return weights
+    cards = cards_of(version, settings)
+    if isinstance(cards, Invalid):
+        return cards
     spec = version.template.spec if version.template and version.template.spec else TemplatePodSpec()
     user = spec.as_dict()
     grace = spec.termination_grace_period_seconds or layout.GRACE_SECONDS
@@ -50,7 +55,8 @@ def template(
     fetch = _fetch(version, server, (access, route, weights), fetcher_image, settings)
     mounts: list[Mapping[str, Any]] = [weights.server_mount, SCRATCH, *([CONFIG] if server.files else [])]
     mounts += [*server.parts.mounts, *user.pop("volumeMounts", [])]
-    container = _server(version, server, mounts, _drain(grace, settings), settings)
+    card = cards.parts if cards is not None else accelerators.NO_CARDS
+    container = _server(version, server, card, mounts, _drain(grace, settings), settings)
     # What the user sets replaces the operator's value, field by field.
     security = {
         "runAsNonRoot": True,
@@ -59,7 +65,7 @@ def template(
         "seccompProfile": {"type": "RuntimeDefault"},
     } | user.pop("securityContext", {})
     return {
-        "metadata": _metadata(model, version, server),
+        "metadata": _metadata(model, version, server, card),
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -69,10 +75,33 @@ def template(
             "initContainers": [*weights.init, fetch],
             "containers": [container],
             "volumes": _unique(volumes, "name"),
-            **_spread(model, version, user),
+            **_on_cards(_spread(model, version, user), card),
             "terminationGracePeriodSeconds": grace,
         },
     }
+
+
+def cards_of(version: ResolvedVersion, settings: Settings) -> Claim | Invalid | None:
+    """What the version asks of the provider of its cards; None if it asks for none."""
+    asked = version.accelerator
+    if asked is None:
+        return None
+    provider = accelerators.provider(asked, _node_selector(version), settings.accelerators)
+    return accelerators.claim(asked, provider, settings.accelerators)
+
+
+def _node_selector(version: ResolvedVersion) -> Mapping[str, str]:
+    spec = version.template.spec if version.template else None
+    return (spec.node_selector if spec else None) or {}
+
+
+def _on_cards(user: Manifest, card: PodParts) -> Manifest:
+    """The user's scheduling fields with what the provider of the cards needs beside them."""
+    if card.scheduler_name is not None:
+        user = {**user, "schedulerName": card.scheduler_name}
+    if card.resource_claims:
+        user = {**user, "resourceClaims": list(card.resource_claims)}
+    return affinity.require(user, card.node_requirements)
 
 
 def storage_access(version: ResolvedVersion) -> StorageAccess | Invalid:
@@ -89,10 +118,10 @@ def storage_access(version: ResolvedVersion) -> StorageAccess | Invalid:
     return store if isinstance(store, Invalid) else store.access(source)
 
 
-def _metadata(model: InferenceModel, version: ResolvedVersion, server: ServerParts) -> Manifest:
+def _metadata(model: InferenceModel, version: ResolvedVersion, server: ServerParts, card: PodParts) -> Manifest:
     user = version.template.metadata if version.template else None
     annotations = dict((user.annotations if user else None) or {})
-    annotations = service.prometheus_annotations(server) | annotations
+    annotations = service.prometheus_annotations(server) | annotations | dict(card.annotations)
     if server.files:
         # A server reads its files when it starts: new content needs new pods.
         annotations[f"{naming.GROUP}/config"] = digest(dict(server.files))
@@ -145,15 +174,21 @@ def _fetch(
 
 
 def _server(
-    version: ResolvedVersion, server: ServerParts, mounts: list[Mapping[str, Any]], drain: int, settings: Settings
+    version: ResolvedVersion,
+    server: ServerParts,
+    card: PodParts,
+    mounts: list[Mapping[str, Any]],
+    drain: int,
+    settings: Settings,
 ) -> Manifest:
     container = {"imagePullPolicy": settings.image_pull_policy, **server.container}
     limits = dict(server.parts.limits)
     env = [*server.parts.env]
-    card = accelerators.claim(version.accelerator)
+    resources = _resources(version)
     limits |= card.limits
     env += card.env
-    resources = _resources(version)
+    if card.resource_claims:
+        resources["claims"] = [{"name": claim["name"]} for claim in card.resource_claims]
     if limits:
         resources["limits"] = {**resources.get("limits", {}), **limits}
     if resources:

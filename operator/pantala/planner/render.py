@@ -24,10 +24,9 @@ from pantala.api.model import InferenceModel
 from pantala.api.resolve import ResolvedVersion
 from pantala.manifest.canonical import canonical, digest
 from pantala.manifest.settings import Settings
-from pantala.manifest.types import Manifest, ServerParts
+from pantala.manifest.types import Invalid, Manifest, ServerParts
 from pantala.planner import affinity, ledger, pod
 from pantala.runtimes import registry as runtimes
-from pantala.storage.base import Invalid
 
 
 @dataclass(frozen=True)

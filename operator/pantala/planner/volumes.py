@@ -12,8 +12,7 @@ from pantala.api.storage import HostPathCache
 from pantala.manifest import layout
 from pantala.manifest.canonical import digest
 from pantala.manifest.settings import Settings
-from pantala.manifest.types import Manifest, ServerParts
-from pantala.storage.base import Invalid
+from pantala.manifest.types import Invalid, Manifest, ServerParts
 
 WEIGHTS = {"name": "models", "mountPath": layout.MODELS}
 """The weights as most caches have them: whoever mounts them may write."""

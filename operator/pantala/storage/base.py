@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pantala.manifest.types import Invalid
+
 EnvVar = Mapping[str, Any]
 """A Kubernetes EnvVar."""
 
@@ -41,18 +43,6 @@ class StorageAccess:
     """Volumes of the pod."""
     mounts: tuple[Mapping[str, Any], ...] = ()
     """Mounts of the fetcher's container."""
-
-
-@dataclass(frozen=True)
-class Invalid:
-    """Why a source cannot work, and what to do about it."""
-
-    reason: str
-    """CamelCase, for a condition."""
-    message: str
-    """Names the value and the next step; never holds a credential."""
-    field: str
-    """Path within the resource, below `spec` or the version: `uri`, `digest`, `storage.endpoint` ..."""
 
 
 @dataclass(frozen=True)

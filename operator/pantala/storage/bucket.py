@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from pantala.storage.base import BucketLocation, Invalid, Source, StorageAccess
+from pantala.manifest.types import Invalid
+from pantala.storage.base import BucketLocation, Source, StorageAccess
 from pantala.storage.plain import Fields
 from pantala.storage.uri import bad_uri, climbs, split
 

@@ -2,7 +2,8 @@
 
 import re
 
-from pantala.storage.base import HdfsLocation, Invalid, Source, StorageAccess
+from pantala.manifest.types import Invalid
+from pantala.storage.base import HdfsLocation, Source, StorageAccess
 from pantala.storage.plain import Fields
 from pantala.storage.uri import bad_uri, climbs, split
 

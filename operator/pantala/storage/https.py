@@ -7,7 +7,8 @@ credential at most.
 
 from urllib.parse import unquote, urlsplit
 
-from pantala.storage.base import HttpLocation, Invalid, Source, StorageAccess
+from pantala.manifest.types import Invalid
+from pantala.storage.base import HttpLocation, Source, StorageAccess
 from pantala.storage.plain import Fields
 from pantala.storage.uri import bad_uri, climbs
 

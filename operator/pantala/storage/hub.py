@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from pantala.storage.base import Invalid, RepoLocation, Source, StorageAccess
+from pantala.manifest.types import Invalid
+from pantala.storage.base import RepoLocation, Source, StorageAccess
 from pantala.storage.plain import Fields
 from pantala.storage.uri import bad_uri, climbs, split
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from pantala.storage.base import EnvVar, Invalid, Source, StorageAccess
+from pantala.manifest.types import Invalid
+from pantala.storage.base import EnvVar, Source, StorageAccess
 from pantala.storage.uri import bad_endpoint, check_digest, check_endpoint
 
 

@@ -6,7 +6,8 @@ The weights are copied like those of any other store, so that what is served can
 import re
 from dataclasses import replace
 
-from pantala.storage.base import Invalid, PvcLocation, Source, StorageAccess
+from pantala.manifest.types import Invalid
+from pantala.storage.base import PvcLocation, Source, StorageAccess
 from pantala.storage.plain import Fields
 from pantala.storage.uri import bad_uri, climbs, split
 

@@ -1,7 +1,8 @@
 """Which module serves which scheme: a new store is one line here."""
 
+from pantala.manifest.types import Invalid
 from pantala.storage.azblob import AZBLOB
-from pantala.storage.base import Invalid, Location, Storage
+from pantala.storage.base import Location, Storage
 from pantala.storage.cos import COS
 from pantala.storage.gcs import GCS
 from pantala.storage.hdfs import HdfsStorage

@@ -7,7 +7,7 @@ read the resource.
 import re
 from urllib.parse import urlsplit
 
-from pantala.storage.base import Invalid
+from pantala.manifest.types import Invalid
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 

@@ -8,7 +8,8 @@ from pantala.fetcher.errors import FetchError
 from pantala.fetcher.secrets import Credentials
 from pantala.fetcher.stores import azblob, cos, gcs, hdfs, huggingface, local, modelscope, obs, oss, s3, web
 from pantala.fetcher.stores.base import Access, Store
-from pantala.storage.base import BucketLocation, HdfsLocation, HttpLocation, Invalid, PvcLocation, RepoLocation
+from pantala.manifest.types import Invalid
+from pantala.storage.base import BucketLocation, HdfsLocation, HttpLocation, PvcLocation, RepoLocation
 from pantala.storage.registry import parse
 
 __all__ = ["Store", "open_store"]
