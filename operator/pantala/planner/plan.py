@@ -20,6 +20,7 @@ from pantala.autoscaling import budget, hpa
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Invalid, Manifest, Ref
 from pantala.planner import deployment, keeping, protection, render, routing
+from pantala.planner.cards import Cards
 from pantala.planner.observed import Observed
 from pantala.planner.routing import Routing
 from pantala.traffic import service
@@ -49,6 +50,8 @@ class Plan:
     """Versions that cannot have a pod, with the reason."""
     images: Mapping[str, str] = field(default_factory=dict)
     """Image of the model server by version."""
+    cards: Mapping[str, Cards] = field(default_factory=dict)
+    """What the pods of a version ask of the provider of their cards, by version; those that ask for none are not in it."""
     paused: bool = False
 
 
@@ -67,7 +70,7 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetim
     kept = keeping.kept(model, seen, known - active, now)
     active |= kept.names
     floor = _replicas(seen.deployment(stable)) if stable is not None and stable != target else 0
-    apply, invalid, images = _versions(model, seen, settings, active=active, floor=floor)
+    apply, invalid, rendered = _versions(model, seen, settings, active=active, floor=floor)
     if serving in names and serving not in invalid:
         apply += _model(model, resolve.resolve(model, serving), seen)
     owner = owner_reference(model)
@@ -81,7 +84,8 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetim
         serving=serving,
         frozen=frozen,
         invalid=invalid,
-        images=images,
+        images={name: it.images.server for name, it in rendered.items()},
+        cards={name: it.cards for name, it in rendered.items() if it.cards is not None},
         routing=made,
         asked=resolve.asked(model),
         wait=min(waits, default=None),
@@ -90,11 +94,11 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetim
 
 def _versions(
     model: InferenceModel, seen: Observed, settings: Settings, *, active: Collection[str], floor: int
-) -> tuple[list[Manifest], dict[str, Invalid], dict[str, str]]:
-    """The objects of all versions of the spec, the versions that cannot have any, and the images of the others."""
+) -> tuple[list[Manifest], dict[str, Invalid], dict[str, render.Rendering]]:
+    """The objects of all versions of the spec, the versions that cannot have any, and what the others are made of."""
     apply: list[Manifest] = []
     invalid: dict[str, Invalid] = {}
-    images: dict[str, str] = {}
+    rendered: dict[str, render.Rendering] = {}
     for item in model.spec.versions:
         version = resolve.resolve(model, item.name)
         live = seen.deployment(item.name)
@@ -103,9 +107,9 @@ def _versions(
         if isinstance(rendering, Invalid):
             invalid[item.name] = rendering
             continue
-        images[item.name] = rendering.images.server
+        rendered[item.name] = rendering
         apply += _version(model, version, rendering, seen, parked=item.name not in active, floor=floor)
-    return apply, invalid, images
+    return apply, invalid, rendered
 
 
 def owner_reference(model: InferenceModel) -> Manifest:

@@ -32,18 +32,29 @@ _FETCHER_MEMORY = "256Mi"
 
 
 def template(
-    model: InferenceModel, version: ResolvedVersion, server: ServerParts, fetcher_image: str, settings: Settings
+    model: InferenceModel,
+    version: ResolvedVersion,
+    server: ServerParts,
+    fetcher_image: str,
+    claim: Claim | None,
+    settings: Settings,
 ) -> Manifest | Invalid:
-    """The pod template of a version, or why there can be none."""
+    """The pod template of a version, or why there can be none.
+
+    Args:
+        model: The resource.
+        version: The version.
+        server: What its runtime contributes.
+        fetcher_image: Image of the init container.
+        claim: What it asks of the provider of its cards; None if it asks for none.
+        settings: The installation's.
+    """
     access = storage_access(version)
     if isinstance(access, Invalid):
         return access
     weights = caches.weights(model, version, server, fetcher_image, settings)
     if isinstance(weights, Invalid):
         return weights
-    cards = cards_of(version, settings)
-    if isinstance(cards, Invalid):
-        return cards
     spec = version.template.spec if version.template and version.template.spec else TemplatePodSpec()
     user = spec.as_dict()
     grace = spec.termination_grace_period_seconds or layout.GRACE_SECONDS
@@ -55,7 +66,7 @@ def template(
     fetch = _fetch(version, server, (access, route, weights), fetcher_image, settings)
     mounts: list[Mapping[str, Any]] = [weights.server_mount, SCRATCH, *([CONFIG] if server.files else [])]
     mounts += [*server.parts.mounts, *user.pop("volumeMounts", [])]
-    card = cards.parts if cards is not None else accelerators.NO_CARDS
+    card = claim.parts if claim is not None else accelerators.NO_CARDS
     container = _server(version, server, card, mounts, _drain(grace, settings), settings)
     # What the user sets replaces the operator's value, field by field.
     security = {
@@ -79,20 +90,6 @@ def template(
             "terminationGracePeriodSeconds": grace,
         },
     }
-
-
-def cards_of(version: ResolvedVersion, settings: Settings) -> Claim | Invalid | None:
-    """What the version asks of the provider of its cards; None if it asks for none."""
-    asked = version.accelerator
-    if asked is None:
-        return None
-    provider = accelerators.provider(asked, _node_selector(version), settings.accelerators)
-    return accelerators.claim(asked, provider, settings.accelerators)
-
-
-def _node_selector(version: ResolvedVersion) -> Mapping[str, str]:
-    spec = version.template.spec if version.template else None
-    return (spec.node_selector if spec else None) or {}
 
 
 def _on_cards(user: Manifest, card: PodParts) -> Manifest:

@@ -3,7 +3,8 @@
 An operator upgrade must restart nothing, though it brings other default images and other templates. So what a version
 was first rendered with is recorded on its Deployment (`pantala.dev/rendered-with`): the digest of its inputs, the images,
 and the template with the configuration files as they were. As long as the inputs are the same the record is used as it
-is; when they change the template is rendered anew with the recorded images; `pantala refresh` drops the images too.
+is; when they change the template is rendered anew with the recorded images; `pantala refresh` drops the images too. The
+provider of cards that the installation chose is kept like an image: another default of today's moves no pod.
 
 The nodes that hold the weights are recorded beside the template, and looked up anew only where that replaces no pod.
 """
@@ -25,7 +26,8 @@ from pantala.api.resolve import ResolvedVersion
 from pantala.manifest.canonical import canonical, digest
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Invalid, Manifest, ServerParts
-from pantala.planner import affinity, ledger, pod
+from pantala.planner import affinity, cards, ledger, pod
+from pantala.planner.cards import Cards
 from pantala.runtimes import registry as runtimes
 
 
@@ -44,6 +46,8 @@ class Rendering:
     images: Images
     template: Manifest
     files: Mapping[str, str]
+    cards: Cards | None
+    """What the pods ask of the provider of their cards; None if they ask for none."""
     record: str
     """Value of the annotation `pantala.dev/rendered-with`."""
 
@@ -71,23 +75,29 @@ def render(
     inputs = _inputs(model, version)
     record = _read(live)
     if record is not None and record.inputs == inputs and record.refresh == refresh:
+        record = _with_cards(record, version, settings)
         if waking and (nodes := _holders(version, status)) != record.nodes:
             record = replace(record, nodes=nodes, text=None)
         return _rendering(version, record)
     runtime = version.runtime.name
-    if record is not None and record.refresh == refresh:
-        defaults = record.defaults
-        if record.runtime != runtime:
+    kept = record if record is not None and record.refresh == refresh else None
+    asked = cards.of(version, settings, kept.cards if kept else None)
+    if isinstance(asked, Invalid):
+        return asked
+    if kept is not None:
+        defaults = kept.defaults
+        if kept.runtime != runtime:
             defaults = replace(defaults, server=_default_image(runtime, settings))
     else:
         defaults = Images(settings.fetcher_image, _default_image(runtime, settings))
     images = _effective(version, defaults)
+    claim = asked.claim if asked else None
     server = server_parts(version, images.server)
-    template = pod.template(model, version, server, images.fetcher, settings)
+    template = pod.template(model, version, server, images.fetcher, claim, settings)
     if isinstance(template, Invalid):
         return template
     nodes = _holders(version, status)
-    return _rendering(version, _Record(inputs, refresh, runtime, defaults, template, server.files, nodes))
+    return _rendering(version, _Record(inputs, refresh, runtime, defaults, template, server.files, asked, nodes))
 
 
 def server_parts(version: ResolvedVersion, image: str = "") -> ServerParts:
@@ -104,6 +114,7 @@ class _Record:
     template: Manifest
     """Without the preference for `nodes`."""
     files: Mapping[str, str]
+    cards: Cards | None = None
     nodes: tuple[str, ...] = ()
     """Nodes that held the weights when they were last looked up."""
     text: str | None = None
@@ -112,7 +123,17 @@ class _Record:
 
 def _rendering(version: ResolvedVersion, record: _Record) -> Rendering:
     template = affinity.prefer(record.template, record.nodes)
-    return Rendering(_effective(version, record.defaults), template, record.files, record.text or _text(record))
+    return Rendering(
+        _effective(version, record.defaults), template, record.files, record.cards, record.text or _text(record)
+    )
+
+
+def _with_cards(record: _Record, version: ResolvedVersion, settings: Settings) -> _Record:
+    """The record with its cards. One of before there was a choice has none, and its spec names the provider."""
+    if record.cards is not None or version.accelerator is None:
+        return record
+    found = cards.of(version, settings)
+    return record if isinstance(found, Invalid) else replace(record, cards=found)
 
 
 def _holders(version: ResolvedVersion, status: Mapping[str, Any]) -> tuple[str, ...]:
@@ -144,6 +165,8 @@ def _effective(version: ResolvedVersion, defaults: Images) -> Images:
 
 def _text(record: _Record) -> str:
     content: dict[str, Any] = {"template": record.template, "files": dict(record.files)}
+    if record.cards is not None:
+        content["cards"] = cards.dump(record.cards)
     if record.nodes:
         content["nodes"] = record.nodes
     return canonical(
@@ -172,8 +195,9 @@ def _read(live: Manifest | None) -> _Record | None:
             Images(**record["images"]),
             body["template"],
             body["files"],
+            cards.load(body["cards"]) if body.get("cards") else None,
             tuple(map(str, body.get("nodes", ()))),
             text,
         )
-    except (ValueError, KeyError, TypeError, zlib.error, binascii.Error):
+    except (ValueError, KeyError, TypeError, AttributeError, zlib.error, binascii.Error):
         return None
