@@ -1,11 +1,14 @@
 """The options that make an installation's settings."""
 
+from typing import get_args
+
 import click
 import pytest
 from click.testing import CliRunner, Result
 
+from pantala.api.accelerator import Provider
 from pantala.cli import options
-from pantala.manifest.settings import Settings
+from pantala.manifest.settings import AcceleratorSettings, Settings
 
 GIVEN: list[Settings] = []
 
@@ -66,6 +69,43 @@ def test_environment() -> None:
     assert settings("--gateway=", "--domain=", "--cluster-domain=") == Settings()
 
 
+def test_accelerators() -> None:
+    """The default provider and those of node pools in their order, the units and names of the vendors' resources."""
+    found = settings(
+        *("--accelerator-default", "hami", "--accelerator-pool", "pool=shared,example.com/zone=a:volcano"),
+        *("--accelerator-pool", "pool=:dra", "--accelerator-shared-resource", "nvidia.com/gpu"),
+        *("--accelerator-aliyun-unit", "MiB", "--accelerator-resource-name", "nvidia.com/gpu=hami.io/gpu"),
+    ).accelerators
+    assert found == AcceleratorSettings(
+        provider="hami",
+        pools=(({"pool": "shared", "example.com/zone": "a"}, "volcano"), ({"pool": ""}, "dra")),
+        shared_resource="nvidia.com/gpu",
+        aliyun_unit="MiB",
+        resource_names={"nvidia.com/gpu": "hami.io/gpu"},
+    )
+    assert settings(
+        ACCELERATOR_DEFAULT="dra",
+        ACCELERATOR_POOLS="a=b:hami c=d:mig",
+        ACCELERATOR_SHARED_RESOURCE="a.io/b",
+        ACCELERATOR_ALIYUN_UNIT="MiB",
+        ACCELERATOR_RESOURCE_NAMES="nvidia.com/gpu=a.io/c nvidia.com/gpumem=a.io/d",
+    ).accelerators == AcceleratorSettings(
+        provider="dra",
+        pools=(({"a": "b"}, "hami"), ({"c": "d"}, "mig")),
+        shared_resource="a.io/b",
+        aliyun_unit="MiB",
+        resource_names={"nvidia.com/gpu": "a.io/c", "nvidia.com/gpumem": "a.io/d"},
+    )
+    empty = ("DEFAULT", "POOLS", "SHARED_RESOURCE", "ALIYUN_UNIT", "RESOURCE_NAMES")
+    assert settings(**{f"ACCELERATOR_{name}": "" for name in empty}) == Settings()
+
+
+def test_every_provider_can_be_the_default() -> None:
+    """The choices are the providers that a resource may name."""
+    for provider in get_args(Provider):
+        assert settings("--accelerator-default", provider).accelerators.provider == provider
+
+
 @pytest.mark.parametrize(
     ("option", "text", "words"),
     [
@@ -77,6 +117,16 @@ def test_environment() -> None:
         ("--cluster-domain", "cluster_local", "is no DNS name"),
         *(("--allowed-domain", text, "is no NAMESPACE=DOMAIN: write for example vision=models.example.com")
           for text in ("example.com", "=example.com", "vision=*.example.com", "Vision=example.com", "**=example.com", "")),
+        ("--accelerator-default", "amd", "'amd' is not one of 'nvidia', 'mig', 'hami', "),
+        *(("--accelerator-pool", text, "is no LABEL=VALUE[,LABEL=VALUE]:PROVIDER: write for example pool=shared:hami")
+          for text in ("", "hami", ":hami", "pool:hami", "a=b,:hami", "a=b,a=c:hami", "a b=c:hami", "a=b/c:hami", "-a=b:hami", "A/a=b:hami")),
+        ("--accelerator-pool", "a=b:amd", "ends with a provider that is not known: write one of nvidia, mig, hami"),
+        ("--accelerator-pool", "a=b", "is no LABEL=VALUE[,LABEL=VALUE]:PROVIDER"),
+        *(("--accelerator-shared-resource", text, "is no name of a resource: write for example nvidia.com/gpu")
+          for text in ("gpu", "nvidia.com/", "/gpu", "NVIDIA.com/gpu", "nvidia.com/gpu shared", "a.io/" + "b" * 64)),
+        ("--accelerator-aliyun-unit", "GB", "'GB' is not one of 'GiB', 'MiB'"),
+        *(("--accelerator-resource-name", text, "is no RESOURCE=NAME: write for example nvidia.com/gpu=hami.io/gpu")
+          for text in ("", "nvidia.com/gpu", "gpu=a.io/b", "a.io/b=", "a.io/b=c", "a.io/b=c.io/d=e")),
     ],
 )  # fmt: skip
 def test_errors(option: str, text: str, words: str) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from pantala.cli import parameters
+from pantala.cli import accelerators, parameters
 from pantala.manifest.settings import FETCHER_IMAGE, Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -58,6 +58,7 @@ def installation(command: F) -> F:
             domain=domain,
             allowed_domains=_by_namespace(allowed_domains),
             cluster_domain=cluster_domain or Settings.cluster_domain,
+            accelerators=accelerators.settings(others),
         )
         return command(*args, settings=settings, **others)
 
@@ -186,6 +187,7 @@ _INSTALLATION = (
         help="Folder of the nodes at or below which storage.cache.hostPath may be; may be given several times.",
     ),
     *_ROUTES,
+    *accelerators.OPTIONS,
 )
 
 _PROMETHEUS = (

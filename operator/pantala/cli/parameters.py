@@ -71,3 +71,70 @@ class AllowedDomain(click.ParamType[tuple[str, str]]):
                 ctx,
             )
         return namespace, domain.lower()
+
+
+_PART = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_LABEL_VALUE = re.compile(rf"({_PART})?")
+_QUALIFIED = re.compile(_PART)
+
+
+def is_qualified(text: str, *, prefixed: bool = False) -> bool:
+    """Whether a text can be the key of a label, or, with a prefix, the name of an extended resource."""
+    prefix, slash, name = text.rpartition("/")
+    return bool(_QUALIFIED.fullmatch(name)) and (is_domain(prefix) if slash else not prefixed)
+
+
+class Pool(click.ParamType[tuple[dict[str, str], str]]):
+    """Labels of nodes, and who hands out their cards."""
+
+    name = "pool"
+
+    def __init__(self, providers: tuple[str, ...]) -> None:
+        """Know the providers."""
+        self._providers = providers
+
+    @override
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[dict[str, str], str]:
+        """Read it as a pair."""
+        words, _, provider = str(value).rpartition(":")
+        pairs = [word.partition("=") for word in words.split(",")]
+        labels = {key: text for key, _, text in pairs}
+        good = all(sign and is_qualified(key) and _LABEL_VALUE.fullmatch(text) for key, sign, text in pairs)
+        if not good or len(labels) < len(pairs):
+            self.fail(
+                f"{value!r} is no LABEL=VALUE[,LABEL=VALUE]:PROVIDER: write for example pool=shared:hami", param, ctx
+            )
+        if provider not in self._providers:
+            known = ", ".join(self._providers)
+            self.fail(f"{value!r} ends with a provider that is not known: write one of {known}", param, ctx)
+        return labels, provider
+
+
+class ExtendedResource(click.ParamType["str | None"]):
+    """The name of an extended resource, which has a domain in front."""
+
+    name = "resource"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | None:
+        """Read it."""
+        text = str(value)
+        if text and not is_qualified(text, prefixed=True):
+            self.fail(f"{value!r} is no name of a resource: write for example nvidia.com/gpu", param, ctx)
+        return text or None
+
+
+class ResourceName(click.ParamType[tuple[str, str]]):
+    """A vendor's name of a resource, and what it is called in this installation."""
+
+    name = "resource=name"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Read it as a pair."""
+        vendors, _, own = str(value).partition("=")
+        if not (is_qualified(vendors, prefixed=True) and is_qualified(own, prefixed=True)):
+            self.fail(f"{value!r} is no RESOURCE=NAME: write for example nvidia.com/gpu=hami.io/gpu", param, ctx)
+        return vendors, own

@@ -1,0 +1,73 @@
+"""Options that say how the cards of an installation are handed out."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import click
+
+from pantala.api.accelerator import Provider
+from pantala.cli import parameters
+from pantala.manifest.settings import AcceleratorSettings
+
+_PROVIDERS = get_args(Provider)
+
+OPTIONS = (
+    click.option(
+        "--accelerator-default",
+        envvar="PANTALA_ACCELERATOR_DEFAULT",
+        type=click.Choice(_PROVIDERS),
+        default=AcceleratorSettings.provider,
+        show_default=True,
+        help="Who hands out the cards of models whose accelerator.provider is not set.",
+    ),
+    click.option(
+        "--accelerator-pool",
+        "accelerator_pools",
+        multiple=True,
+        envvar="PANTALA_ACCELERATOR_POOLS",
+        type=parameters.Pool(_PROVIDERS),
+        metavar="LABEL=VALUE[,LABEL=VALUE]:PROVIDER",
+        help="Default provider of models whose template.spec.nodeSelector has these labels; may be given several times, the "
+        "first that matches counts. Default: --accelerator-default for all nodes.",
+    ),
+    click.option(
+        "--accelerator-shared-resource",
+        envvar="PANTALA_ACCELERATOR_SHARED_RESOURCE",
+        type=parameters.ExtendedResource(),
+        metavar="RESOURCE",
+        default=AcceleratorSettings.shared_resource,
+        show_default=True,
+        help="Resource of time slices and MPS shares: nvidia.com/gpu where NVIDIA's device plugin does not rename it.",
+    ),
+    click.option(
+        "--accelerator-aliyun-unit",
+        envvar="PANTALA_ACCELERATOR_ALIYUN_UNIT",
+        type=click.Choice(["GiB", "MiB"]),
+        default=AcceleratorSettings.aliyun_unit,
+        show_default=True,
+        help="Unit of aliyun.com/gpu-mem, as the device plugin's --memory-unit says.",
+    ),
+    click.option(
+        "--accelerator-resource-name",
+        "accelerator_resource_names",
+        multiple=True,
+        envvar="PANTALA_ACCELERATOR_RESOURCE_NAMES",
+        type=parameters.ResourceName(),
+        metavar="RESOURCE=NAME",
+        help="What a vendor's RESOURCE is called here, where it was given another NAME at its installation; may be given several "
+        "times. Default: the vendor's own names.",
+    ),
+)
+"""As `settings` takes them."""
+
+
+def settings(given: dict[str, Any]) -> AcceleratorSettings:
+    """The settings that the options make; they are taken out of `given`."""
+    return AcceleratorSettings(
+        provider=given.pop("accelerator_default"),
+        pools=tuple(given.pop("accelerator_pools")),
+        shared_resource=given.pop("accelerator_shared_resource") or AcceleratorSettings.shared_resource,
+        aliyun_unit=given.pop("accelerator_aliyun_unit"),
+        resource_names=dict(given.pop("accelerator_resource_names")),
+    )
