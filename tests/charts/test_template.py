@@ -165,10 +165,21 @@ def test_rights_cover_what_the_cache_and_the_writer_need(helm: Helm) -> None:
     assert not [right for right in found if "secrets" in right or "*" in right]
 
 
+def test_nodes_are_watched_unless_told_otherwise(helm: Helm) -> None:
+    """With `accelerators.watchNodes=false` there is no right on nodes, and the operator does not ask for them."""
+    for values, watched in (({}, True), ({"accelerators": {"watchNodes": False}}, False)):
+        objects = documents(helm.template(values))
+        (deployment,) = of_kind(objects, "Deployment")
+        args = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+        nodes = {right for right in rights.granted(of_kind(objects, "ClusterRole")) if right[2] == "nodes"}
+        assert nodes == ({("list", "", "nodes"), ("watch", "", "nodes")} if watched else set())
+        assert ("--no-watch-nodes" in args) is not watched
+
+
 def test_role_only_mode_has_nothing_cluster_wide(helm: Helm) -> None:
     """With watchNamespaces there are Roles with the same rules in each of them, and no ClusterRole.
 
-    Gateways are in other namespaces, so only a ClusterRole names them.
+    Gateways are in other namespaces, and nodes in none, so only a ClusterRole names them.
     """
     objects = documents(helm.template({"watchNamespaces": ["team-a", "team-b"], "crds": {"enabled": False}}))
     assert not [obj for obj in objects if obj["kind"].startswith("Cluster")]
@@ -179,8 +190,8 @@ def test_role_only_mode_has_nothing_cluster_wide(helm: Helm) -> None:
         for role in of_kind(documents(helm.template()), "ClusterRole")
         if not any("aggregate" in label for label in role["metadata"]["labels"])
     ]
-    namespaced = [rule for rule in cluster_role["rules"] if rule["resources"] != ["gateways"]]
-    assert len(namespaced) == len(cluster_role["rules"]) - 1
+    namespaced = [rule for rule in cluster_role["rules"] if rule["resources"] not in (["gateways"], ["nodes"])]
+    assert len(namespaced) == len(cluster_role["rules"]) - 2
     assert roles["team-a"]["rules"] == roles["team-b"]["rules"] == namespaced
 
 

@@ -113,8 +113,13 @@ def test_a_list_is_the_truth(cache: Cache, woken: list[Key]) -> None:
 
 
 def test_little_is_kept(cache: Cache) -> None:
-    """Of a pod the node is kept of its spec; of a Deployment who owns the number of replicas."""
-    cache.upsert(POD, obj("Pod", "p", 2, spec={"nodeName": "n", "containers": [1]}, status={"phase": "Running"}))
+    """Of a pod the node and the scheduler are kept of its spec; of a Deployment who owns the number of replicas."""
+    cache.upsert(
+        POD,
+        obj(
+            "Pod", "p", 2, spec={"nodeName": "n", "schedulerName": "s", "containers": [1]}, status={"phase": "Running"}
+        ),
+    )
     fields = [
         {"manager": "pantala", "operation": "Apply", "fieldsV1": {"f:spec": {"f:template": {}}}},
         {"manager": "kcm", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
@@ -125,7 +130,7 @@ def test_little_is_kept(cache: Cache) -> None:
     cache.upsert(DEPLOYMENT, deployment)
     seen = cache.observe(RESNET)
     assert seen is not None
-    assert seen.pods[0]["spec"] == {"nodeName": "n"}
+    assert seen.pods[0]["spec"] == {"nodeName": "n", "schedulerName": "s"}
     (kept,) = seen.children.values()
     assert kept["metadata"]["replicasOwners"] == ["kcm"]
     assert "managedFields" not in kept["metadata"]

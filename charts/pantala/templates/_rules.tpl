@@ -43,6 +43,12 @@ Nothing on Secrets: the pods of a model mount them, and a missing one is read of
 - apiGroups: [networking.istio.io, gateway.networking.k8s.io]
   resources: [gateways]
   verbs: [list, watch]
+{{- if .Values.accelerators.watchNodes }}
+# Which nodes have cards, for models that wait for some: their labels, taints and extended resources.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [list, watch]
+{{- end }}
 {{- end }}
 - apiGroups: [""]
   resources: [pods]

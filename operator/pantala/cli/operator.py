@@ -41,6 +41,12 @@ from pantala.manifest.settings import Settings
     help="Port of /healthz, /readyz and /metrics.",
 )
 @click.option("--address", default="0.0.0.0", show_default=True, help="Address of that port.")  # noqa: S104 -- in a pod the probes come from outside
+@click.option(
+    "--watch-nodes/--no-watch-nodes",
+    default=True,
+    show_default=True,
+    help="Look at nodes, so that a model that waits for cards says which nodes have them. Never done with --namespace.",
+)
 @options.installation
 @options.prometheus
 @click.option(
@@ -75,6 +81,7 @@ def operator(
     lease_name: str,
     port: int,
     address: str,
+    watch_nodes: bool,
     settings: Settings,
     otlp_endpoint: str | None,
     kubeconfig: str | None,
@@ -95,6 +102,7 @@ def operator(
         port=port,
         settings=settings,
         otlp_endpoint=otlp_endpoint,
+        watch_nodes=watch_nodes,
     )
     asyncio.run(_run(kubeconfig, wanted))
 

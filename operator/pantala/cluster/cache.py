@@ -13,12 +13,15 @@ from pantala import naming
 from pantala.cluster import metrics
 from pantala.cluster.claims import Claim, Claims
 from pantala.cluster.gateways import Gateways
+from pantala.cluster.nodes import Nodes
 from pantala.cluster.resources import (
+    FOREIGN,
     GATEWAYS,
     HTTP_ROUTE,
     ISTIO_GATEWAY,
     K8S_GATEWAY,
     MODEL,
+    NODE,
     OPTIONAL,
     POD,
     VIRTUAL_SERVICE,
@@ -74,8 +77,10 @@ class Cache:
         self._present: frozenset[Resource] = frozenset()
         self._mesh = Mesh.NONE
         self._gateways = {resource: Gateways() for resource in GATEWAYS}
+        self._nodes = Nodes()
+        self._foreign: dict[Resource, Gateways | Nodes] = {**self._gateways, NODE: self._nodes}
         self._claims: Claims[Key] = Claims()
-        for resource in (*WATCHED, *OPTIONAL):
+        for resource in (*WATCHED, *OPTIONAL, NODE):
             metrics.CACHED_OBJECTS.labels(resource.title).set_function(self._counter(resource))
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -121,14 +126,15 @@ class Cache:
             mesh=self._mesh,
             gateways=self._gateways[gateway].all() if gateway in self._present and gateway is not None else None,
             rivals=self._claims.rivals(key),
+            nodes=self._nodes.all() if NODE in self._present else None,
         )
 
     # -- what reflectors and kopf deliver --------------------------------------------------------------------------
 
     def replace(self, resource: Resource, namespace: str | None, objects: list[Manifest]) -> None:
         """The collection is exactly this; what is missing in it has gone unseen."""
-        if resource in GATEWAYS:
-            self._gateway_news(resource, news=self._gateways[resource].replace(objects))
+        if resource in FOREIGN:
+            self._foreign_news(resource, news=self._foreign[resource].replace(objects))
             return
         present = {Ref.of(obj) for obj in objects}
         for key, children in self._children.items():
@@ -140,8 +146,8 @@ class Cache:
 
     def upsert(self, resource: Resource, obj: Manifest) -> None:
         """An object appeared or changed."""
-        if resource in GATEWAYS:
-            self._gateway_news(resource, news=self._gateways[resource].upsert(obj))
+        if resource in FOREIGN:
+            self._foreign_news(resource, news=self._foreign[resource].upsert(obj))
             return
         key, ref = _key(resource, obj), Ref.of(obj)
         if resource is not MODEL:
@@ -161,8 +167,8 @@ class Cache:
 
     def remove(self, resource: Resource, obj: Manifest) -> None:
         """An object is gone."""
-        if resource in GATEWAYS:
-            self._gateway_news(resource, news=self._gateways[resource].remove(obj))
+        if resource in FOREIGN:
+            self._foreign_news(resource, news=self._foreign[resource].remove(obj))
             return
         ref = Ref.of(obj)
         key = _key(resource, obj) if resource is MODEL else self._owners.get(ref)
@@ -206,8 +212,8 @@ class Cache:
         gone, changed = self._present - present, self._present != present
         self._present = present
         for resource in gone:
-            if resource in GATEWAYS:
-                self._gateways[resource].clear()
+            if resource in FOREIGN:
+                self._foreign[resource].clear()
             for ref in [ref for ref in self._owners if ref.kind == resource.kind]:
                 self.forget(ref)
         before, self._mesh = (
@@ -220,9 +226,20 @@ class Cache:
         if changed:
             self._wake_all()
 
-    def _gateway_news(self, resource: Resource, *, news: bool) -> None:
-        if news and resource in self._present and _GATEWAY_OF.get(self._mesh) == resource:
+    def _foreign_news(self, resource: Resource, *, news: bool) -> None:
+        if not news or resource not in self._present:
+            return
+        if resource is NODE:
+            for key, model in self._models.items():
+                if _asks_for_cards(model) and self._waits(key):
+                    self._child_changed(key)
+        elif _GATEWAY_OF.get(self._mesh) == resource:
             self._wake_all()
+
+    def _waits(self, key: Key) -> bool:
+        """Whether a model has a pod that no node has taken yet."""
+        pods = (obj for ref, obj in self._children.get(key, {}).items() if ref.kind == POD.kind)
+        return any(pod["spec"]["nodeName"] is None and "deletionTimestamp" not in pod["metadata"] for pod in pods)
 
     def _wake_all(self) -> None:
         for key in self._models:
@@ -283,8 +300,8 @@ class Cache:
                 self._hold(key)
 
     def _counter(self, resource: Resource) -> Callable[[], float]:
-        if resource in GATEWAYS:
-            return lambda: float(len(self._gateways[resource]))
+        if resource in FOREIGN:
+            return lambda: float(len(self._foreign[resource]))
         return lambda: float(sum(ref.kind == resource.kind for kids in self._children.values() for ref in kids))
 
 
@@ -294,6 +311,11 @@ def _key(resource: Resource, obj: Manifest) -> Key | None:
         return Key(meta["namespace"], meta["name"])
     name = meta.get("labels", {}).get(naming.LABEL_MODEL)
     return Key(meta["namespace"], name) if name else None
+
+
+def _asks_for_cards(model: Manifest) -> bool:
+    spec = model.get("spec") or {}
+    return any("accelerator" in block for block in (spec, *(spec.get("versions") or ())))
 
 
 def _number(obj: Manifest) -> int:

@@ -1,5 +1,7 @@
 """Follows the kinds that a cluster may have or not: starts and stops reflectors as their APIs come and go.
 
+Nodes are followed here too: every cluster has them, but not everybody may see them.
+
 A kind counts as present once its objects are known. Before that a plan would take everything that is not listed yet for
 missing; so kinds that come together are published together, when the last of them is known.
 """
@@ -16,12 +18,13 @@ from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
 from pantala.cluster.discovery import PERIOD, Discovery
 from pantala.cluster.reflector import SILENCE, Reflector
-from pantala.cluster.resources import GATEWAYS, OPTIONAL, Resource
+from pantala.cluster.resources import FOREIGN, GATEWAYS, NODE, OPTIONAL, Resource
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 60.0
 _FORBIDDEN = 403
+_FOLLOWED = (*OPTIONAL, NODE)
 
 
 class OptionalKinds:
@@ -36,6 +39,7 @@ class OptionalKinds:
         spawn: Starts a task whose failure ends the process.
         period: Seconds between two questions what is served.
         retry: Seconds between two attempts to watch what the Role did not allow.
+        nodes: Whether to watch nodes; with single namespaces they are not.
     """
 
     def __init__(
@@ -48,13 +52,17 @@ class OptionalKinds:
         spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
         period: float = PERIOD,
         retry: float = RETRY_SECONDS,
+        *,
+        nodes: bool = False,
     ) -> None:
         self.settled = asyncio.Event()
         """Set once it is known which kinds there are, and all of their objects that may be read."""
         self._client, self._cache = client, cache
         self._namespaces, self._selector = namespaces, selector
         self._clock, self._spawn, self._retry = clock, spawn, retry
-        wanted = OPTIONAL if namespaces == (None,) else frozenset(OPTIONAL).difference(GATEWAYS)
+        everywhere = namespaces == (None,)
+        wanted = OPTIONAL if everywhere else frozenset(OPTIONAL).difference(GATEWAYS)
+        self._always = frozenset({NODE}) if nodes and everywhere else frozenset()
         self._discovery = Discovery(client, self._change, wanted, namespaces[0], period)
         self._served: frozenset[Resource] = frozenset()
         self._synced: set[Resource] = set()
@@ -70,12 +78,13 @@ class OptionalKinds:
 
     def _change(self, found: frozenset[Resource]) -> None:
         """The API server serves exactly these of the optional kinds."""
+        found |= self._always
         before, self._served = self._served, found
         for resource in before - found:
             log.info("%s: no longer served", resource.title)
             self._stop(resource)
             self._refused.discard(resource)
-        for resource in sorted(found - before, key=OPTIONAL.index):
+        for resource in sorted(found - before, key=_FOLLOWED.index):
             log.info("%s: served", resource.title)
             self._start(resource)
         self._publish()
@@ -99,7 +108,7 @@ class OptionalKinds:
                 self._client,
                 resource,
                 namespace,
-                "" if resource in GATEWAYS else self._selector,
+                "" if resource in FOREIGN else self._selector,
                 self._cache,
                 self._clock,
                 self._on_refusal,
@@ -154,6 +163,6 @@ class OptionalKinds:
             self.settled.set()
 
     def _tell(self, known: frozenset[Resource]) -> None:
-        for resource in OPTIONAL:
+        for resource in _FOLLOWED:
             metrics.API_PRESENT.labels(resource.group, resource.kind).set(resource in known)
             metrics.API_REFUSED.labels(resource.group, resource.kind).set(resource in self._refused)

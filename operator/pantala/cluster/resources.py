@@ -9,7 +9,7 @@ from pantala import naming
 
 @dataclass(frozen=True)
 class Resource:
-    """A namespaced kind of the Kubernetes API."""
+    """A kind of the Kubernetes API."""
 
     group: str
     """Empty for the core group."""
@@ -54,13 +54,16 @@ HTTP_ROUTE = Resource("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproute
 K8S_GATEWAY = Resource("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
 EVENT = Resource("events.k8s.io", "v1", "Event", "events")
 LEASE = Resource("coordination.k8s.io", "v1", "Lease", "leases")
+NODE = Resource("", "v1", "Node", "nodes")
 
 ROUTES = (VIRTUAL_SERVICE, HTTP_ROUTE)
 """Kinds that name Services and policies, and the hosts of a model."""
 POLICIES = (DESTINATION_RULE, ENVOY_FILTER, AUTHORIZATION_POLICY, REQUEST_AUTHENTICATION)
 """Kinds that a mesh applies to what a route leads to."""
 GATEWAYS = (ISTIO_GATEWAY, K8S_GATEWAY)
-"""Somebody else's, read only. Both kinds are called Gateway, so they are in no map by kind."""
+"""Somebody else's. Both kinds are called Gateway, so they are in no map by kind."""
+FOREIGN = (*GATEWAYS, NODE)
+"""What no label marks as ours: read only, and elsewhere than a model."""
 OPTIONAL = (*POLICIES, *ROUTES, *GATEWAYS)
 """Kinds that an API server may serve or not, and that may come and go while the operator runs."""
 

@@ -20,7 +20,8 @@ def slim(resource: Resource, obj: Manifest) -> Manifest:
         meta[REPLICAS_OWNERS] = _replicas_owners(obj)
     slim = {**obj, "metadata": meta}
     if resource is POD:
-        slim["spec"] = {"nodeName": obj.get("spec", {}).get("nodeName")}
+        spec = obj.get("spec", {})
+        slim["spec"] = {"nodeName": spec.get("nodeName"), "schedulerName": spec.get("schedulerName")}
     elif resource in _WITHOUT_STATUS:
         slim.pop("status", None)
     return slim

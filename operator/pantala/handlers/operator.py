@@ -59,6 +59,8 @@ class Options:
     settings: Settings = field(default_factory=Settings)
     otlp_endpoint: str | None = None
     """Where traces are sent, by OTLP over HTTP. None: nothing is sent."""
+    watch_nodes: bool = True
+    """Whether nodes are watched, so that the status says where cards are. With single namespaces they never are."""
 
 
 class Operator:
@@ -87,7 +89,15 @@ class Operator:
         self._ready = False
         self._crashed: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._optional = OptionalKinds(client, self._cache, namespaces, SELECTOR, time.monotonic, self._spawn)
+        self._optional = OptionalKinds(
+            client,
+            self._cache,
+            namespaces,
+            SELECTOR,
+            time.monotonic,
+            self._spawn,
+            nodes=options.watch_nodes,
+        )
         self._traces = _traces(options.otlp_endpoint)
         metrics.QUEUE_DEPTH.set_function(lambda: float(len(self._queue)))
 

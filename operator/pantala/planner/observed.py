@@ -72,6 +72,9 @@ class Observed:
     """What was counted of the requests of its versions. Empty: nothing is known."""
     rivals: Mapping[str, tuple[Rival, ...]] = field(default_factory=dict)
     """Hosts (in lower case) of this model that other models claim as well, with those models, oldest first."""
+    nodes: tuple[Manifest, ...] | None = None
+    """All nodes of the cluster by name, with labels, taints, extended resources and the vendors' annotations. None: they
+    cannot be known, because the operator may not see them."""
 
     @property
     def namespace(self) -> str:
