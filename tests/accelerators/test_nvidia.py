@@ -3,28 +3,24 @@
 import pytest
 
 from pantala.accelerators import registry
-from pantala.accelerators.base import Claim
+from pantala.accelerators.base import NoUtilization, Offer, Utilization
 from pantala.api.accelerator import Accelerator
 from pantala.manifest.settings import AcceleratorSettings
+from pantala.manifest.types import Manifest
+from tests.accelerators.claims import claimed, node, offered, offering
 
-SETTINGS = AcceleratorSettings()
-
-
-def claimed(spec: Accelerator, settings: AcceleratorSettings = SETTINGS) -> Claim:
-    """The claim of a spec that names its provider."""
-    claim = registry.claim(spec, "nvidia", settings)
-    assert isinstance(claim, Claim)
-    return claim
+T4 = {"nvidia.com/gpu.product": "Tesla-T4", "nvidia.com/gpu.count": "2", "nvidia.com/gpu.memory": "15360"}
+SINGLE = {"nvidia.com/mig.strategy": "single"}
 
 
 @pytest.mark.parametrize("count", [1, 2, 64])
 def test_cards_are_limits(count: int) -> None:
     """Whole cards are a limit of nvidia.com/gpu, on nodes where such a card is not a share or a slice."""
-    made = claimed(Accelerator(provider="nvidia", count=count))
+    made = claimed({"provider": "nvidia", "count": count})
     assert (made.parts.limits, made.cards, made.parts.env) == ({"nvidia.com/gpu": str(count)}, count, ())
     assert {item["key"]: item["operator"] for item in made.parts.node_requirements} == {
         "nvidia.com/gpu.sharing-strategy": "NotIn",
-        "nvidia.com/mig.strategy": "NotIn",
+        "nvidia.com/gpu.slices.gi": "DoesNotExist",
     }
 
 
@@ -32,8 +28,39 @@ def test_cards_are_limits(count: int) -> None:
 @pytest.mark.parametrize("resource", ["nvidia.com/gpu.shared", "nvidia.com/gpu"])
 def test_shares_are_one_replica(sharing: str, label: str, warnings: int, resource: str) -> None:
     """One share, by the name that the device plugin gives it, on nodes that share in this way."""
-    spec = Accelerator.model_validate({"provider": "nvidia", "sharing": sharing})
-    made = claimed(spec, AcceleratorSettings(shared_resource=resource))
+    made = claimed({"provider": "nvidia", "sharing": sharing}, AcceleratorSettings(shared_resource=resource))
     assert made.parts.limits == {resource: "1"}
-    assert [item["values"] for item in made.parts.node_requirements] == [[label]]
+    assert [item.get("values") for item in made.parts.node_requirements] == [[label], None]
     assert len(made.warnings) == warnings
+
+
+def test_who_measures() -> None:
+    """DCGM measures whole cards; of a share nobody says how busy it is."""
+    provider = registry.PROVIDERS["nvidia"]
+    assert isinstance(provider.utilization(Accelerator(provider="nvidia")), Utilization)
+    assert isinstance(provider.utilization(Accelerator(provider="nvidia", sharing="MPS")), NoUtilization)
+
+
+@pytest.mark.parametrize(
+    ("it", "offers"),
+    [
+        (node({"nvidia.com/gpu": "2"}, T4), [Offer("nvidia", "nvidia.com/gpu", 2, "cards", "Tesla-T4", 2)]),
+        # The GPU Operator says `single` of every node, whether its cards can be cut or not.
+        (node({"nvidia.com/gpu": "2"}, T4 | SINGLE), [Offer("nvidia", "nvidia.com/gpu", 2, "cards", "Tesla-T4", 2)]),
+        (node({"nvidia.com/gpu": "2"}), [Offer("nvidia", "nvidia.com/gpu", 2, "cards", "", 2)]),
+        (
+            node({"nvidia.com/gpu.shared": "1k"}, T4 | {"nvidia.com/gpu.sharing-strategy": "time-slicing"}),
+            [Offer("nvidia", "nvidia.com/gpu.shared", 1000, "shares", "Tesla-T4", 2)],
+        ),
+        (node({"nvidia.com/gpu": "0"}, T4), []),
+        (node({"nvidia.com/gpu": "seven"}, T4), []),
+        (node({"nvidia.com/gpu": "7"}, SINGLE | {"nvidia.com/gpu.slices.gi": "1"}), []),
+        (node({"nvidia.com/gpu": "20"}, T4, {"hami.io/node-nvidia-register": "[]"}), []),
+        ({"metadata": {"name": "new"}}, []),
+    ],
+    ids=["cards", "mig-strategy-only", "unlabelled", "shared", "none", "no-number", "slices", "hami", "empty"],
+)
+def test_what_a_node_offers(it: Manifest, offers: list[Offer]) -> None:
+    """Cards or shares as the node advertises them, and nothing where another provider hands them out by the same name."""
+    assert list(offered("nvidia", it).values()) == offers
+    assert ("nvidia" in offering(it)) == bool(offers)

@@ -90,7 +90,11 @@ class Offer:
     unit: str
     """For people: `cards`, `MiB`, `%`, `shares`, `256 MiB`, `GiB`."""
     card: str = ""
-    """Name of the card, if the node tells."""
+    """Name of the card, if the node tells; of several kinds all, with commas."""
+    cards: int = 0
+    """Physical cards that it is of. 0: the node does not tell."""
+    largest: int = 0
+    """The most that one card has of it, in the resource's unit. 0: the node does not tell."""
 
 
 class Accelerator(Protocol):

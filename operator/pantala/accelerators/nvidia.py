@@ -1,5 +1,6 @@
 """Whole cards, time slices and MPS shares through NVIDIA's device plugin."""
 
+from pantala.accelerators import hami, units
 from pantala.accelerators.base import Claim, Grant, NoUtilization, Offer, Utilization
 from pantala.api.accelerator import Accelerator
 from pantala.manifest.settings import AcceleratorSettings
@@ -9,18 +10,26 @@ RESOURCE = "nvidia.com/gpu"
 """The extended resource of NVIDIA's device plugin: an integer, set as a limit (k8s-device-plugin, README)."""
 STRATEGY = "nvidia.com/gpu.sharing-strategy"
 """Label of GPU feature discovery: none, time-slicing or mps (k8s-device-plugin, internal/lm/resource.go)."""
-MIG_STRATEGY = "nvidia.com/mig.strategy"
-"""Label of GPU feature discovery: single or mixed. With single every slice of a card is called nvidia.com/gpu."""
+SLICES = "nvidia.com/gpu.slices.gi"
+"""Label of GPU feature discovery on nodes whose nvidia.com/gpu are slices of MIG: compute slices of each, 1 to 7.
+
+The label nvidia.com/mig.strategy does not tell: it repeats a flag of the device plugin, which the GPU Operator sets to
+`single` on all nodes, those without MIG too (k8s-device-plugin, internal/lm/mig-strategy.go, newMigStrategySingleLabeler)."""
 PRODUCT = "nvidia.com/gpu.product"
 """Label of GPU feature discovery: the card's name, with dashes for blanks."""
+MEMORY = "nvidia.com/gpu.memory"
+"""Label of GPU feature discovery: MiB of each card, or of each slice where those are called nvidia.com/gpu."""
+COUNT = "nvidia.com/gpu.count"
+"""Label of GPU feature discovery: cards, or slices where those are called nvidia.com/gpu; sharing does not change it."""
 
-_STRATEGIES = {"TimeSlicing": "time-slicing", "MPS": "mps"}
+STRATEGIES = {"TimeSlicing": "time-slicing", "MPS": "mps"}
+_CARDS: Manifest = {"key": SLICES, "operator": "DoesNotExist"}
 _NOT_APART = (
     "accelerator.sharing: TimeSlicing keeps nobody's memory apart: a neighbour that takes all of it makes this model"
     " fail; use MPS, mig or hami where that matters."
 )
 _DCGM = Utilization("DCGM_FI_DEV_GPU_UTIL", 1.0, "pod", "namespace")
-_DEVICE = NoUtilization(
+SHARED_CARD = NoUtilization(
     "DCGM measures the whole card, which other pods share: scale on requests, or give the model whole cards."
 )
 
@@ -32,33 +41,30 @@ class Nvidia:
         """Ask for the number of cards, on nodes where a card is a whole one, or for one share where it is not."""
         if spec.sharing is None:
             # Without these, `nvidia.com/gpu: 1` may be a tenth of a card, or a slice. Nodes without the labels match.
-            whole: tuple[Manifest, ...] = (
-                {"key": STRATEGY, "operator": "NotIn", "values": sorted(_STRATEGIES.values())},
-                {"key": MIG_STRATEGY, "operator": "NotIn", "values": ["single"]},
-            )
-            parts = PodParts(limits={RESOURCE: str(spec.count)}, node_requirements=whole)
-            grant = Grant(RESOURCE, str(spec.count), str(spec.count), "1 card", spec.count)
+            unshared: Manifest = {"key": STRATEGY, "operator": "NotIn", "values": sorted(STRATEGIES.values())}
+            grant = units.cards(RESOURCE, spec.count)
+            parts = PodParts(limits=units.limits([grant]), node_requirements=(unshared, _CARDS))
             return Claim(parts, (grant,), spec.count)
-        resource = settings.shared_resource
-        shared: Manifest = {"key": STRATEGY, "operator": "In", "values": [_STRATEGIES[spec.sharing]]}
-        parts = PodParts(limits={resource: "1"}, node_requirements=(shared,))
+        shared: Manifest = {"key": STRATEGY, "operator": "In", "values": [STRATEGIES[spec.sharing]]}
+        share = Grant(settings.shared_resource, "1", "1", "1 share", 1)
+        parts = PodParts(limits=units.limits([share]), node_requirements=(shared, _CARDS))
         warnings = (_NOT_APART,) if spec.sharing == "TimeSlicing" else ()
-        return Claim(parts, (Grant(resource, "1", "1", "1 share", 1),), warnings=warnings)
+        return Claim(parts, (share,), warnings=warnings)
 
     def utilization(self, spec: Accelerator) -> Utilization | NoUtilization:
         """DCGM's, of whole cards; of a shared one it says nothing about a single pod."""
-        return _DCGM if spec.sharing is None else _DEVICE
+        return _DCGM if spec.sharing is None else SHARED_CARD
 
     def offers(self, node: Manifest, settings: AcceleratorSettings) -> tuple[Offer, ...]:
-        """Cards or shares that the node advertises."""
-        labels = node["metadata"].get("labels", {})
-        if labels.get(MIG_STRATEGY) == "single":
+        """Cards or shares that the node advertises; none where HAMi's device plugin does, under the same name."""
+        labels = units.labels(node)
+        if SLICES in labels or hami.hands_out(node):
             return ()
-        shared = labels.get(STRATEGY) in _STRATEGIES.values()
-        allocatable = node.get("status", {}).get("allocatable", {})
-        card = labels.get(PRODUCT, "")
+        unit = "shares" if labels.get(STRATEGY) in STRATEGIES.values() else "cards"
+        card, cards = labels.get(PRODUCT, ""), units.whole(labels.get(COUNT, ""))
+        own = settings.resource_names.get(RESOURCE, RESOURCE)
         return tuple(
-            Offer("nvidia", name, int(allocatable[name]), "shares" if shared else "cards", card)
-            for name in dict.fromkeys((RESOURCE, settings.shared_resource))
-            if int(allocatable.get(name, 0)) > 0
+            Offer("nvidia", name, total, unit, card, cards or (total if unit == "cards" else 0))
+            for name in dict.fromkeys((own, settings.shared_resource))
+            if (total := units.allocatable(node, name)) > 0
         )

@@ -3,8 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from pantala.accelerators.aliyun import Aliyun
 from pantala.accelerators.base import Accelerator, Claim
+from pantala.accelerators.hami import Hami
+from pantala.accelerators.mig import Mig
 from pantala.accelerators.nvidia import Nvidia
+from pantala.accelerators.tencent import Tencent
+from pantala.accelerators.visible_devices import VisibleDevices
+from pantala.accelerators.volcano import Volcano
 from pantala.api.accelerator import Accelerator as AcceleratorSpec
 from pantala.api.rules import rules_of
 from pantala.manifest.settings import AcceleratorSettings
@@ -12,6 +18,12 @@ from pantala.manifest.types import Invalid, PodParts
 
 PROVIDERS: dict[str, Accelerator] = {
     "nvidia": Nvidia(),
+    "mig": Mig(),
+    "hami": Hami(),
+    "volcano": Volcano(),
+    "tencent": Tencent(),
+    "aliyun": Aliyun(),
+    "visible-devices": VisibleDevices(),
 }
 """The vendors by `accelerator.provider`."""
 
