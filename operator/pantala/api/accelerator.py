@@ -4,13 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pantala.api.base import Block, ObjectName, Quantity, atomic
+from pantala.api.base import QUANTITY_PATTERN, Block, ObjectName, atomic
 
 Provider = Literal["nvidia", "mig", "hami", "volcano", "tencent", "aliyun", "dra", "visible-devices"]
 """Who hands out the cards: one module of `pantala.accelerators` each."""
 
 CardName = Annotated[str, Field(min_length=1, max_length=63)]
 Percent = Annotated[int, Field(ge=1, le=100)]
+# Text alone: API servers up to 1.31 take a field that may be an integer for megabytes of text, and refuse rules on it as
+# too costly in a list (k8s.io/apiserver/pkg/cel/common/schemas.go). A bare number would mean bytes anyway.
+CardMemory = Annotated[str, Field(max_length=32, pattern=QUANTITY_PATTERN)]
 
 
 class CardType(Block):
@@ -33,7 +36,7 @@ class Accelerator(Block):
     """Who hands out the cards. nvidia: whole cards, or time slices and MPS shares of NVIDIA's device plugin; mig: slices of a card; hami, volcano, tencent, aliyun: shares with memory and compute; dra: DynamicResourceAllocation; visible-devices: cards by their numbers, which nobody reserves. Default: that of the installation, by node pool."""
     count: Annotated[int, Field(ge=1, le=64)] = Field(default=1, examples=[1])
     """Cards per replica, or slices with mig; where a share is asked for, a share of each of that many cards."""
-    memory_per_card: Quantity | None = Field(default=None, examples=["8Gi"])
+    memory_per_card: CardMemory | None = Field(default=None, examples=["8Gi"])
     """Memory of each card that a replica gets, rounded up to the provider's unit; for hami, volcano, tencent (with corePercent) and aliyun. Default: all of it."""
     memory_percent: Percent | None = Field(default=None, examples=[50])
     """Memory of each card that a replica gets, in percent, in place of memoryPerCard; for hami. Default: all of it."""

@@ -50,6 +50,6 @@ def rules_of(block: str) -> tuple[Rule, ...]:
 
 def all_rules() -> tuple[Rule, ...]:
     """Every rule."""
-    from pantala.api import rules_accelerator, rules_pod, rules_spec  # noqa: PLC0415 - they need the type above
+    from pantala.api import rules_accelerator, rules_escapes, rules_pod, rules_spec  # noqa: PLC0415 - they need the type above
 
-    return rules_spec.RULES + rules_pod.RULES + rules_accelerator.RULES
+    return rules_spec.RULES + rules_pod.RULES + rules_accelerator.RULES + rules_escapes.RULES

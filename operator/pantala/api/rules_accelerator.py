@@ -1,7 +1,6 @@
 """Rules on cards and shares of cards: which provider takes which field, and what its units can say."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 from pantala.api import quantity
 from pantala.api.rules import Node, Rule, search
@@ -36,35 +35,6 @@ NUMBER = "^(0|[1-9][0-9]?)$"
 
 LEAST, MOST = "64Mi", "1Ti"
 """Bounds of memoryPerCard: a CUDA context alone takes more than the least, and a bare number means bytes."""
-
-SHARED = ("hami", "volcano", "tencent")
-"""Providers whose limits a library in the container keeps."""
-
-LIMITERS = (
-    "^(CUDA_DEVICE_(MEMORY|SM)_LIMIT(_[0-9]+)?|CUDA_DEVICE_MEMORY_SHARED_CACHE|CUDA_DISABLE_CONTROL|CUDA_OVERSUBSCRIBE"
-    "|CUDA_REDIRECT|CUDA_TASK_PRIORITY|GPU_CORE_UTILIZATION_POLICY|ACTIVE_OOM_KILLER|CUDA_MPS_PIPE_DIRECTORY)$"
-)
-"""Variables that change or lift the limit of a share: a pod's own value wins over the device plugin's, which the kubelet
-lists first (k8s.io/kubernetes/pkg/kubelet/kubelet_pods.go; Project-HAMi/HAMi-core, src/multiprocess)."""
-LIMITER_PATHS = ("/etc/ld.so.preload", "/usr/local/vgpu", "/overrideEnv")
-"""Files by which HAMi's library gets into a container (Project-HAMi/HAMi, device plugin, server.go)."""
-PLACED = (
-    "hami.io/bind-",
-    "hami.io/vgpu-",
-    "tencent.com/gpu-assigned",
-    "tencent.com/predicate-",
-    "volcano.sh/bind-",
-    "volcano.sh/devices-to-allocate",
-    "volcano.sh/vgpu-ids",
-    "volcano.sh/vgpu-node",
-    "volcano.sh/vgpu-time",
-    "ALIYUN_COM_GPU_MEM_",
-)
-"""Beginnings of the annotations in which vendors' schedulers write which cards a pod got."""
-
-SCHEDULERS = {"hami": ("hami-scheduler", "default-scheduler"), "volcano": ("volcano",)}
-"""Values of schedulerName with which a provider's shares are handed out. HAMi's webhook replaces the default one, and leaves
-pods with others alone (Project-HAMi/HAMi, pkg/scheduler/webhook.go)."""
 
 
 def _of(provider: str, cel: str) -> str:
@@ -112,9 +82,9 @@ def _exclude(left: str, right: str, why: str) -> Rule:
 _MEMORY = (
     Rule(
         "Accelerator",
-        "!has(self.memoryPerCard) || !isQuantity(string(self.memoryPerCard))"
-        f" || (quantity(string(self.memoryPerCard)).compareTo(quantity('{LEAST}')) >= 0"
-        f" && quantity(string(self.memoryPerCard)).compareTo(quantity('{MOST}')) <= 0)",
+        "!has(self.memoryPerCard) || !isQuantity(self.memoryPerCard)"
+        f" || (quantity(self.memoryPerCard).compareTo(quantity('{LEAST}')) >= 0"
+        f" && quantity(self.memoryPerCard).compareTo(quantity('{MOST}')) <= 0)",
         _in_bounds,
         f"memoryPerCard must lie between {LEAST} and {MOST}, and a number without a unit means bytes: write for example 8Gi",
         ".memoryPerCard",
@@ -146,15 +116,22 @@ _NVIDIA = (
         "profile must be a MIG profile as nvidia-smi names it: write for example 1g.10gb or 1g.10gb+me, in lower case",
         ".profile",
     ),
-    _exclude("profile", "cardType", "a profile is of a kind of card already; keep one of them"),
+    _exclude("profile", "cardType", "keep profile, and say the kind of card with selectors"),
 )
 
 _SHARES = (
     Rule(
         "Accelerator",
+        "!has(self.mode) || self.mode != 'MIG' || !has(self.oversubscribe) || !self.oversubscribe",
+        lambda it: it.get("mode") != "MIG" or not it.get("oversubscribe", False),
+        "oversubscribe has no effect with mode MIG, where a slice has its own memory: remove oversubscribe, or mode",
+        ".oversubscribe",
+    ),
+    Rule(
+        "Accelerator",
         "!has(self.mode) || self.mode != 'MIG' || !has(self.corePercent)",
         lambda it: it.get("mode") != "MIG" or "corePercent" not in it,
-        "corePercent has no effect with mode MIG, where the slice has its own cores: remove it",
+        "corePercent has no effect with mode MIG, where a slice has its own cores: remove corePercent, or mode",
         ".corePercent",
     ),
     _rule(
@@ -196,7 +173,7 @@ _SHARES = (
         "aliyun",
         "self.count == 1",
         lambda it: it["count"] == 1,
-        "count must be 1 with provider aliyun, which gives a pod a share of one card: set count: 1, or use another provider",
+        "count must be 1 with provider aliyun, which gives a pod a share of one card: set count: 1, or use hami or volcano",
         ".count",
     ),
 )
@@ -211,7 +188,17 @@ def _all_match(pattern: str) -> tuple[str, Callable[[Node], bool]]:
 _UUIDS, _are_uuids = _all_match(UUID)
 _NAMES, _are_names = _all_match(f"{NUMBER}|{UUID}")
 
+MOST_DEVICES = 32
+"""Devices of one ResourceClaim (k8s.io/api/resource/v1, AllocationResultsMaxSize)."""
+
 _CARDS = (
+    _rule(
+        "dra",
+        f"self.count <= {MOST_DEVICES}",
+        lambda it: it["count"] <= MOST_DEVICES,
+        f"count must be at most {MOST_DEVICES} with provider dra: a ResourceClaim holds no more devices",
+        ".count",
+    ),
     _rule(
         "visible-devices",
         "has(self.devices)",
@@ -230,7 +217,7 @@ _CARDS = (
         "visible-devices",
         f"!has(self.devices) || {_NAMES}",
         lambda it: "devices" not in it or _are_names(it),
-        "devices must be numbers of cards below 100, or UUIDs as nvidia-smi -L prints them: correct the name",
+        "devices must be numbers of cards from 0 to 99, or UUIDs: write what nvidia-smi -L prints",
         ".devices",
     ),
     _rule(
@@ -254,6 +241,14 @@ _CARDS = (
         "devices names a card twice: remove one of them",
         ".devices",
     ),
+    _rule(
+        "volcano",
+        "!has(self.cardType) || !has(self.cardType.deny)",
+        lambda it: "deny" not in it.get("cardType", {}),
+        "cardType.deny cannot be relied on with provider volcano, some of whose versions ignore it: name the kinds in"
+        " cardType.allow",
+        ".cardType.deny",
+    ),
     Rule(
         "CardType",
         "has(self.allow) || has(self.deny)",
@@ -265,97 +260,13 @@ _CARDS = (
             "CardType",
             f"!has(self.{field}) || self.{field}.all(n, n.matches('{CARD}'))",
             lambda it, field=field: all(search(CARD, name) for name in it.get(field, ())),  # type: ignore[misc]
-            f"{field} must hold parts of names of cards out of letters, digits, blanks, dots and dashes: write for example A100",
+            f"{field} must hold parts of names of cards, each out of letters, digits, blanks, dots, dashes and underscores:"
+            " write for example A100",
             f".{field}",
         )
         for field in ("allow", "deny")
     ),
 )
 
-
-def accelerators(spec: Node) -> Iterator[Node]:
-    """The block of each version, own or shared, of those that have one."""
-    shared = spec.get("accelerator")
-    return (block for version in spec["versions"] if (block := version.get("accelerator", shared)) is not None)
-
-
-def _scheduled(spec: Node, provider: str, names: tuple[str, ...]) -> bool:
-    name = spec.get("template", {}).get("spec", {}).get("schedulerName")
-    return name is None or name in names or not any(it.get("provider") == provider for it in accelerators(spec))
-
-
-def _scheduler(provider: str, names: tuple[str, ...]) -> Rule:
-    asks = "(has(@.accelerator.provider) && @.accelerator.provider == '" + provider + "')"
-    version, shared = asks.replace("@", "v"), asks.replace("@", "self")
-    return Rule(
-        "Spec",
-        "!has(self.template) || !has(self.template.spec) || !has(self.template.spec.schedulerName)"
-        f" || self.template.spec.schedulerName in {list(names)}"
-        f" || !self.versions.exists(v, has(v.accelerator) ? {version} : (has(self.accelerator) && {shared}))",
-        lambda it: _scheduled(it, provider, names),
-        f"template.spec.schedulerName names a scheduler that does not know the cards of provider {provider}: remove it,"
-        f" or write {' or '.join(names)}",
-        ".template.spec.schedulerName",
-    )
-
-
-def _own_library(spec: Node) -> bool:
-    def fine(version: Node) -> bool:
-        runtime = version.get("runtime", spec["runtime"])
-        block = version.get("accelerator", spec.get("accelerator", {}))
-        return block.get("provider") != "tencent" or all(
-            env["name"] != "LD_LIBRARY_PATH" for env in runtime.get("env", ())
-        )
-
-    return all(fine(version) for version in spec["versions"])
-
-
-def _unlimited(mounts: Any) -> bool:
-    return not any(
-        mount["mountPath"] == path or mount["mountPath"].startswith(path + "/")
-        for mount in mounts
-        for path in LIMITER_PATHS
-    )
-
-
-_ESCAPES = (
-    Rule(
-        "EnvVar",
-        f"!self.name.matches('{LIMITERS}')",
-        lambda it: not search(LIMITERS, it["name"]),
-        "env holds a name that would lift the limit of a share of a card: remove it, and ask with accelerator",
-        ".name",
-    ),
-    Rule(
-        "Spec",
-        "self.versions.all(v, !(has(v.accelerator) ? (has(v.accelerator.provider) && v.accelerator.provider == 'tencent')"
-        " : (has(self.accelerator) && has(self.accelerator.provider) && self.accelerator.provider == 'tencent'))"
-        " || (has(v.runtime) ? (!has(v.runtime.env) || !v.runtime.env.exists(e, e.name == 'LD_LIBRARY_PATH'))"
-        " : (!has(self.runtime.env) || !self.runtime.env.exists(e, e.name == 'LD_LIBRARY_PATH'))))",
-        _own_library,
-        "env LD_LIBRARY_PATH would lift the limit of provider tencent, whose library is found by it: remove it",
-        ".runtime.env",
-    ),
-    Rule(
-        "TemplatePodSpec",
-        "!has(self.volumeMounts) || !self.volumeMounts.exists(m, "
-        + " || ".join(f"m.mountPath == '{path}' || m.mountPath.startsWith('{path}/')" for path in LIMITER_PATHS)
-        + ")",
-        lambda it: _unlimited(it.get("volumeMounts", ())),
-        "volumeMounts hides the library that keeps the limit of a share of a card: mount elsewhere than at "
-        + ", ".join(LIMITER_PATHS),
-        ".volumeMounts",
-    ),
-    Rule(
-        "TemplateMetadata",
-        "!has(self.annotations) || !self.annotations.exists(k, "
-        + " || ".join(f"k.startsWith('{prefix}')" for prefix in PLACED)
-        + ")",
-        lambda it: not any(key.startswith(PLACED) for key in it.get("annotations", {})),
-        "annotations holds what a scheduler of shared cards writes itself, so that it would take the pod for placed: remove it",
-        ".annotations",
-    ),
-)
-
-RULES = _MEMORY + _NVIDIA + _SHARES + _CARDS + tuple(_scheduler(*item) for item in SCHEDULERS.items()) + _ESCAPES
-"""All rules on cards."""
+RULES = _MEMORY + _NVIDIA + _SHARES + _CARDS
+"""All rules on the block `accelerator`."""
