@@ -29,7 +29,7 @@ def version(runtime: dict[str, Any], model_name: str = "resnet_50", **spec: Any)
     return resolve(InferenceModel.read({"metadata": {"name": "resnet", "namespace": "vision"}, "spec": block}), "v1")
 
 
-def server(runtime: dict[str, Any], image: str = "example.com/server:1", **spec: Any) -> ServerParts:
-    """What the runtime contributes to the pods of that version."""
+def server(runtime: dict[str, Any], image: str = "example.com/server:1", cards: int = 0, **spec: Any) -> ServerParts:
+    """What the runtime contributes to the pods of that version, whose server sees so many cards."""
     resolved = version(runtime, **spec)
-    return registry.get(resolved.runtime.name).server(resolved, image)
+    return registry.get(resolved.runtime.name).server(resolved, image, cards)

@@ -19,6 +19,7 @@ CASES = {
         "config": {"buffer-manager-thread-count": "2", "log-info": "true"},
         "startupTimeout": "90s",
     },
+    "triton-cards": {"name": "triton", "workers": 3},
     "torchserve-plain": {"name": "torchserve"},
     "torchserve-full": {
         "name": "torchserve",
@@ -39,10 +40,16 @@ CASES = {
 }
 
 
+CARDS = {"triton-cards": 2}
+"""Cards that the server of a case sees. Default: none."""
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_server_parts(case: str) -> None:
     """A runtime contributes exactly the container, ports, volumes and files that were reviewed."""
-    parts = server(CASES[case])
+    cards = CARDS.get(case, 0)
+    spec = {"accelerator": {"count": cards}} if cards else {}
+    parts = server(CASES[case], cards=cards, **spec)
     files = dict(parts.files)
     rest = dataclasses.asdict(dataclasses.replace(parts, files=sorted(files)))
     assert_golden(f"{case}/server.yaml", as_lists(rest))

@@ -144,6 +144,29 @@ def test_config_pbtxt_says_what_is_asked(runtime: dict[str, Any], lines: list[st
     assert [line for line in text.splitlines() if not line.startswith("#")] == lines
 
 
+@pytest.mark.parametrize(
+    ("workers", "cards", "asked", "group"),
+    [
+        (3, 1, {}, "count: 3, kind: KIND_GPU"),
+        (4, 2, {}, "count: 2, kind: KIND_GPU"),
+        (3, 2, {}, "count: 2, kind: KIND_GPU"),
+        (1, 8, {}, "count: 1, kind: KIND_GPU"),
+        (4, 2, {"provider": "mig", "profile": "1g.10gb"}, "count: 4, kind: KIND_GPU"),
+        (4, 2, {"provider": "hami", "mode": "MIG"}, "count: 4, kind: KIND_GPU"),
+        (4, 2, {"provider": "hami", "mode": "HAMiCore"}, "count: 2, kind: KIND_GPU"),
+    ],
+)
+def test_instances_are_spread_over_cards(workers: int, cards: int, asked: dict[str, Any], group: str) -> None:
+    """Triton counts for each card, so that `workers` are at least as many in all; of slices a process sees one."""
+    resolved = version({"name": "triton", "workers": workers}, accelerator={"count": cards, **asked})
+    assert f"instance_group [ {{ {group} }} ]" in triton.config(resolved, cards)
+
+
+def test_instances_are_left_to_triton() -> None:
+    """Without `workers` Triton makes an instance for each card that it sees, of the kind that the backend prefers."""
+    assert "instance_group" not in triton.config(version({"name": "triton"}, accelerator={}), 2)
+
+
 def test_torchserve_leaves_the_archive_its_settings() -> None:
     """Without a word on batches or workers the archive's own model-config.yaml counts, with one worker as default."""
     loaded = load_properties(torchserve.config(version({"name": "torchserve"})))

@@ -29,6 +29,7 @@ SCRATCH = {"name": "tmp", "mountPath": layout.SCRATCH}
 FETCHER_METRICS_PORT = 9465
 
 _FETCHER_MEMORY = "256Mi"
+_MIB = 1 << 20
 
 
 def template(
@@ -67,7 +68,10 @@ def template(
     mounts: list[Mapping[str, Any]] = [weights.server_mount, SCRATCH, *([CONFIG] if server.files else [])]
     mounts += [*server.parts.mounts, *user.pop("volumeMounts", [])]
     card = claim.parts if claim is not None else accelerators.NO_CARDS
-    container = _server(version, server, card, mounts, _drain(grace, settings), settings)
+    container = _server(version, server, claim, mounts, _drain(grace, settings), settings)
+    init = [*weights.init, fetch]
+    if claim is not None and not claim.parts.resource_claims:
+        init = [_without_cards(item) for item in init]
     # What the user sets replaces the operator's value, field by field.
     security = {
         "runAsNonRoot": True,
@@ -83,7 +87,7 @@ def template(
             # Said even where nobody asks: if it were dropped, its deprecated twin `serviceAccount` would bring it back.
             "serviceAccountName": "default",
             "securityContext": security,
-            "initContainers": [*weights.init, fetch],
+            "initContainers": init,
             "containers": [container],
             "volumes": _unique(volumes, "name"),
             **_on_cards(_spread(model, version, user), card),
@@ -173,28 +177,51 @@ def _fetch(
 def _server(
     version: ResolvedVersion,
     server: ServerParts,
-    card: PodParts,
+    claim: Claim | None,
     mounts: list[Mapping[str, Any]],
     drain: int,
     settings: Settings,
 ) -> Manifest:
+    card = claim.parts if claim is not None else accelerators.NO_CARDS
     container = {"imagePullPolicy": settings.image_pull_policy, **server.container}
     limits = dict(server.parts.limits)
     env = [*server.parts.env]
     resources = _resources(version)
     limits |= card.limits
     env += card.env
+    told = _share(version, claim)
     if card.resource_claims:
-        resources["claims"] = [{"name": claim["name"]} for claim in card.resource_claims]
+        resources["claims"] = [{"name": item["name"]} for item in card.resource_claims]
     if limits:
         resources["limits"] = {**resources.get("limits", {}), **limits}
     if resources:
         container["resources"] = resources
-    if env:
-        container["env"] = _unique([*container.get("env", []), *env], "name")
+    if told or env:
+        # First, so that variables and arguments of the user may refer to it.
+        container["env"] = _unique([*told, *container.get("env", []), *env], "name")
     container["volumeMounts"] = _unique(mounts, "mountPath")
     container["lifecycle"] = {"preStop": {"sleep": {"seconds": drain}}}
     return container
+
+
+def _share(version: ResolvedVersion, claim: Claim | None) -> list[Manifest]:
+    """What the server is told of its share of a card, so that it can keep to it: MiB of each card, or percent.
+
+    The total that CUDA reports is the whole card's wherever the vendor only counts.
+    """
+    asked = version.accelerator
+    if claim is None or asked is None:
+        return []
+    if claim.memory is not None:
+        return [{"name": "PANTALA_GPU_MEMORY_MIB", "value": str(claim.memory.bytes // _MIB)}]
+    if asked.memory_percent is not None:
+        return [{"name": "PANTALA_GPU_MEMORY_PERCENT", "value": str(asked.memory_percent)}]
+    return []
+
+
+def _without_cards(container: Manifest) -> Manifest:
+    """A container of a pod with cards that is to see none of them, whatever its image says."""
+    return {**container, "env": _unique([*container.get("env", []), *accelerators.NO_CARDS.env], "name")}
 
 
 def _resources(version: ResolvedVersion) -> Manifest:

@@ -92,7 +92,7 @@ def render(
         defaults = Images(settings.fetcher_image, _default_image(runtime, settings))
     images = _effective(version, defaults)
     claim = asked.claim if asked else None
-    server = server_parts(version, images.server)
+    server = server_parts(version, images.server, claim.cards if claim else 0)
     template = pod.template(model, version, server, images.fetcher, claim, settings)
     if isinstance(template, Invalid):
         return template
@@ -100,9 +100,9 @@ def render(
     return _rendering(version, _Record(inputs, refresh, runtime, defaults, template, server.files, asked, nodes))
 
 
-def server_parts(version: ResolvedVersion, image: str = "") -> ServerParts:
-    """What the version's runtime contributes; ports and layout do not depend on the image."""
-    return runtimes.get(version.runtime.name).server(version, image)
+def server_parts(version: ResolvedVersion, image: str = "", cards_seen: int = 0) -> ServerParts:
+    """What the version's runtime contributes; ports and layout depend neither on the image nor on the cards."""
+    return runtimes.get(version.runtime.name).server(version, image, cards_seen)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,12 @@ class Runtime(Protocol):
     default_image: str | None
     """Built-in image; None where the user must name one."""
 
-    def server(self, version: ResolvedVersion, image: str) -> ServerParts:
-        """The server's part of a pod that serves exactly this version."""
+    def server(self, version: ResolvedVersion, image: str, cards: int = 0) -> ServerParts:
+        """The server's part of a pod that serves exactly this version.
+
+        Args:
+            version: The version.
+            image: Image of the server.
+            cards: How many cards the server sees, or slices of cards.
+        """
         ...

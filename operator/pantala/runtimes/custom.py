@@ -13,7 +13,7 @@ class Custom:
     name = "custom"
     default_image: str | None = None
 
-    def server(self, version: ResolvedVersion, image: str) -> ServerParts:
+    def server(self, version: ResolvedVersion, image: str, cards: int = 0) -> ServerParts:  # noqa: ARG002 - its own matter
         """The server's part of a pod that serves exactly this version.
 
         Raises:

@@ -41,7 +41,7 @@ class TorchServe:
     name = "torchserve"
     default_image: str | None = TORCHSERVE
 
-    def server(self, version: ResolvedVersion, image: str) -> ServerParts:
+    def server(self, version: ResolvedVersion, image: str, cards: int = 0) -> ServerParts:  # noqa: ARG002 - the server counts them itself
         """The server's part of a pod that serves exactly this version."""
         drain = common.drain_seconds(version)
         return ServerParts(

@@ -3,6 +3,7 @@
 Sources: `tritonserver --help` of 2.51, the protocol extensions in its documentation, and the real server in the tests.
 """
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 
@@ -35,7 +36,7 @@ class Triton:
     name = "triton"
     default_image: str | None = TRITON
 
-    def server(self, version: ResolvedVersion, image: str) -> ServerParts:
+    def server(self, version: ResolvedVersion, image: str, cards: int = 0) -> ServerParts:
         """The server's part of a pod that serves exactly this version."""
         drain = common.drain_seconds(version)
         probes = common.probes(
@@ -59,7 +60,7 @@ class Triton:
             ports=PORTS,
             layout="triton",
             metrics_port=8002,
-            files={"config.pbtxt": config(version)},
+            files={"config.pbtxt": config(version, cards)},
             parts=_parts(version),
             example_path=f"/v2/models/{version.model_name}",
             drain_seconds=drain,
@@ -106,8 +107,25 @@ def _parts(version: ResolvedVersion) -> PodParts:
     return replace(parts, volumes=(*parts.volumes, volume), mounts=(*parts.mounts, mount))
 
 
-def config(version: ResolvedVersion) -> str:
-    """The `config.pbtxt` of a model whose store has none; Triton completes it from the model itself."""
+def _seen(version: ResolvedVersion, cards: int) -> int:
+    """Devices that one process can use: of several slices CUDA takes the first (NVIDIA, MIG user guide, "CUDA Visible Devices")."""
+    asked = version.accelerator
+    sliced = asked is not None and (asked.profile is not None or asked.mode == "MIG")
+    return min(cards, 1) if sliced else cards
+
+
+def config(version: ResolvedVersion, cards: int = 0) -> str:
+    """The `config.pbtxt` of a model whose store has none; Triton completes it from the model itself.
+
+    The count of an instance group is that of each card that Triton sees, and a group without a kind falls back to the CPU
+    in silence where it sees none (triton-inference-server/core, src/model_config_utils.cc, NormalizeInstanceGroup); so with
+    cards the workers are spread over them, and the kind is named.
+
+    Args:
+        version: The version.
+        cards: How many cards the server sees.
+    """
+    workers = version.runtime.workers
     batching = version.runtime.batching
     delay = durations.parse(batching.max_delay) if batching and batching.max_delay else None
     return render(
@@ -115,5 +133,6 @@ def config(version: ResolvedVersion) -> str:
         name=version.model_name,
         max_batch_size=batching.max_size if batching else None,
         max_delay_microseconds=None if delay is None else delay // timedelta(microseconds=1),
-        instances=version.runtime.workers,
+        instances=None if workers is None else math.ceil(workers / max(1, _seen(version, cards))),
+        kind="KIND_GPU" if cards else None,
     )
