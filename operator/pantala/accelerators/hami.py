@@ -26,7 +26,7 @@ CORES = "nvidia.com/gpucores"
 """Percent of each card's compute; 100 takes the card for one pod alone."""
 
 REGISTER = "hami.io/node-nvidia-register"
-"""Annotation of a node: its cards, as JSON or, before v2.6, as `UUID,shares,MiB,cores,type,numa,health:` one by one."""
+"""Annotation of a node: its cards, as JSON or, in older versions, each as `UUID,shares,MiB,cores,type,numa,health:`."""
 HANDSHAKE = "hami.io/node-handshake"
 """Annotation of a node: `Deleted_` and a time when its device plugin is gone and the register is stale."""
 USE_TYPE, NO_USE_TYPE = "nvidia.com/use-gputype", "nvidia.com/nouse-gputype"
@@ -105,6 +105,7 @@ class Device:
     cores: int
     """Percent, mostly 100."""
     card: str
+    uuid: str
 
 
 def hands_out(node: Manifest) -> bool:
@@ -130,7 +131,7 @@ def _shares(spec: Accelerator) -> tuple[Grant, ...]:
     if spec.core_percent is not None:
         grants.append(units.percent(CORES, spec.core_percent))
     elif spec.memory_per_card is None and spec.memory_percent in {None, 100} and spec.mode != "MIG":
-        # Since v2.6 the webhook writes this itself; before, the rest of the compute of such a card went to others.
+        # Newer webhooks write this themselves (after v2.6); older ones leave the rest of the card's compute to others.
         grants.append(Grant(CORES, "whole cards", "100%", units.CORES, 100))
     return tuple(grants)
 
@@ -149,24 +150,25 @@ def _annotations(spec: Accelerator) -> dict[str, str]:
 
 
 def _from_json(text: str) -> tuple[Device, ...]:
-    """The register since v2.6; fields that are zero are left out."""
+    """The register of newer versions, which leaves out what is zero or false."""
     try:
         found: Any = orjson.loads(text)
     except ValueError:
         return ()
     listed = [it for it in found if isinstance(it, dict)] if isinstance(found, list) else []
     return tuple(
-        _device(it.get("count", 0), it.get("devmem", 0), it.get("devcore", 0), it.get("type", ""))
+        _device(it.get("id", ""), it.get("count", 0), it.get("devmem", 0), it.get("devcore", 0), it.get("type", ""))
         for it in listed
         if it.get("health") is True
     )
 
 
 def _from_text(text: str) -> tuple[Device, ...]:
-    """The register before: UUID, shares, MiB, cores, type, numa, health, and later also the number and the mode."""
+    """The register of older versions: UUID, shares, MiB, cores, type, numa, health, and later also the number and the mode."""
     listed = [it for entry in text.split(":") if len(it := entry.split(",")) >= _TEXT_FIELDS]
-    return tuple(_device(*it[1:5]) for it in listed if it[6] == "true")
+    return tuple(_device(*it[:5]) for it in listed if it[6] == "true")
 
 
-def _device(shares: object, memory: object, cores: object, card: object) -> Device:
-    return Device(units.whole(str(shares)), units.whole(str(memory)), units.whole(str(cores)), str(card))
+def _device(uuid: object, shares: object, memory: object, cores: object, card: object) -> Device:
+    figures = [units.whole(str(figure)) for figure in (shares, memory, cores)]
+    return Device(figures[0], figures[1], figures[2], str(card), str(uuid))

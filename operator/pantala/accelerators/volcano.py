@@ -27,6 +27,8 @@ HANDSHAKE = "volcano.sh/node-vgpu-handshake"
 """Annotation of a node: `Deleted_` and a time when its device plugin is gone and the register is stale."""
 
 _FIELDS = 6
+_ALL = 100
+"""Percent of compute of a card; the register does not tell."""
 
 
 class Volcano:
@@ -68,18 +70,24 @@ class Volcano:
 
     def offers(self, node: Manifest, settings: AcceleratorSettings) -> tuple[Offer, ...]:
         """What the register says, of cards that work, or else what the node advertises."""
-        notes = units.annotations(node)
-        listed = [] if notes.get(HANDSHAKE, "").startswith("Deleted") else notes.get(REGISTER, "").split(":")
-        found = [it for entry in listed if len(it := entry.split(",")) >= _FIELDS and it[4] == "true"]
-        card = units.names(it[3] for it in found) or units.labels(node).get(nvidia.PRODUCT, "")
+        found = devices(node)
+        card = units.names(it.card for it in found) or units.labels(node).get(nvidia.PRODUCT, "")
         offers = []
         for name, unit, each in (
-            (COUNT, "shares", [units.whole(it[1]) for it in found]),
-            (MEMORY, "MiB", [units.whole(it[2]) for it in found]),
-            (CORES, "%", [100 for _ in found]),
+            (COUNT, "shares", [it.shares for it in found]),
+            (MEMORY, "MiB", [it.memory for it in found]),
+            (CORES, "%", [it.cores for it in found]),
         ):
             called = settings.resource_names.get(name, name)
             total = sum(each) or units.allocatable(node, called)
             if total:
                 offers.append(Offer("volcano", called, total, unit, card, len(found), max(each, default=0)))
         return tuple(offers)
+
+
+def devices(node: Manifest) -> tuple[hami.Device, ...]:
+    """The cards in the node's register that work; none if it cannot be read (vgpu/utils.go, decodeNodeDevices)."""
+    found = units.annotations(node)
+    listed = [] if found.get(HANDSHAKE, "").startswith("Deleted") else found.get(REGISTER, "").split(":")
+    cards = [it for entry in listed if len(it := entry.split(",")) >= _FIELDS and it[4] == "true"]
+    return tuple(hami.Device(units.whole(it[1]), units.whole(it[2]), _ALL, it[3], it[0]) for it in cards)
