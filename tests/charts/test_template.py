@@ -3,14 +3,16 @@
 import json
 import subprocess
 import sys
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from pantala.api.accelerator import Provider
+from pantala.cli import accelerators
 from pantala.cli.operator import operator
 from pantala.cluster.resources import OPTIONAL, WATCHED, WRITTEN
-from pantala.manifest.settings import Settings
+from pantala.manifest.settings import AcceleratorSettings, Settings
 from pantala.runtimes import registry
 from tests.charts import rights
 from tests.charts.helm import CHART, ROOT, Helm, HelmError, documents, of_kind
@@ -75,6 +77,31 @@ def test_the_crd_can_be_somebody_elses(helm: Helm) -> None:
         ({"tracing": {"otlpEndpoint": "otel:4318"}}, "at '/tracing/otlpEndpoint': 'otel:4318' does not match pattern"),
         ({"dragonfly": {"nodePortService": {"nodePort": "x"}}}, "nodePort': got string, want integer"),
         ({"resource": {}}, "additional properties 'resource' not allowed"),
+        (
+            {"accelerators": {"default": "amd"}},
+            "at '/accelerators/default': value must be one of 'nvidia', 'mig', 'hami'",
+        ),
+        (
+            {"accelerators": {"pools": [{"provider": "mig"}]}},
+            "at '/accelerators/pools/0': missing property 'nodeSelector'",
+        ),
+        (
+            {"accelerators": {"pools": [{"nodeSelector": {}, "provider": "mig"}]}},
+            "at '/accelerators/pools/0/nodeSelector': minProperties: got 0, want 1",
+        ),
+        (
+            {"accelerators": {"pools": [{"nodeSelector": {"a": "b,c=d"}, "provider": "mig"}]}},
+            "at '/accelerators/pools/0/nodeSelector/a': 'b,c=d' does not match pattern",
+        ),
+        (
+            {"accelerators": {"sharedResource": "gpu"}},
+            "at '/accelerators/sharedResource': 'gpu' does not match pattern",
+        ),
+        ({"accelerators": {"aliyunUnit": "GB"}}, "at '/accelerators/aliyunUnit': value must be one of 'GiB', 'MiB'"),
+        (
+            {"accelerators": {"resourceNames": {"gpumem": "example.com/gpumem"}}},
+            "at '/accelerators/resourceNames': additional properties 'gpumem' not allowed",
+        ),
     ],
 )
 def test_wrong_values_are_refused(helm: Helm, values: dict[str, Any], words: str) -> None:
@@ -133,6 +160,31 @@ def test_settings_reach_the_operator(helm: Helm) -> None:
     assert {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://otel.monitoring:4318"} in container["env"]
     (other,) = of_kind(documents(helm.template({"settings": {"fetcherImage": "example.com/f:1"}})), "Deployment")
     assert "--fetcher-image=example.com/f:1" in other["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def test_accelerators_reach_the_operator(helm: Helm) -> None:
+    """The values are the settings that the operator runs with; by default those that it has by itself."""
+
+    def made(values: dict[str, Any]) -> AcceleratorSettings:
+        (deployment,) = of_kind(documents(helm.template(values)), "Deployment")
+        args = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+        return accelerators.settings(dict(operator.make_context("operator", args[1:]).params))
+
+    assert made({}) == AcceleratorSettings()
+    assert made(SETS["everything"]) == AcceleratorSettings(
+        provider="hami",
+        pools=(({"example.com/zone": "a", "pool": "slices"}, "mig"), ({"bare": ""}, "dra")),
+        shared_resource="nvidia.com/gpu",
+        aliyun_unit="MiB",
+        resource_names={"nvidia.com/gpumem": "example.com/gpumem"},
+    )
+
+
+def test_every_provider_is_in_the_schema() -> None:
+    """The values take the providers that a resource may name, and no others."""
+    values = json.loads((CHART / "values.schema.json").read_text())["properties"]["accelerators"]["properties"]
+    known = list(get_args(Provider))
+    assert values["default"]["enum"] == values["pools"]["items"]["properties"]["provider"]["enum"] == known
 
 
 def test_the_folders_of_caches(helm: Helm) -> None:

@@ -63,6 +63,16 @@ SETS: dict[str, dict[str, Any]] = {
             "clusterDomain": "k8s.example.com",
         },
         "gateway": {"namespace": "ingress", "name": "models"},
+        "accelerators": {
+            "default": "hami",
+            "pools": [
+                {"nodeSelector": {"pool": "slices", "example.com/zone": "a"}, "provider": "mig"},
+                {"nodeSelector": {"bare": ""}, "provider": "dra"},
+            ],
+            "sharedResource": "nvidia.com/gpu",
+            "aliyunUnit": "MiB",
+            "resourceNames": {"nvidia.com/gpumem": "example.com/gpumem"},
+        },
         "dragonfly": {"nodePortService": {"enabled": True, "namespace": "p2p", "nodePort": 30401}},
         "prometheus": {
             "url": "https://prometheus.monitoring:9090/prometheus",
