@@ -15,7 +15,7 @@ from pantala.cli.failures import explain
 from pantala.cli.main import main
 from pantala.errors import ApiError, Unavailable
 
-COMMANDS = ("digest", "doctor", "fetch", "operator", "refresh", "render", "status", "validate")
+COMMANDS = ("digest", "doctor", "fetch", "gpus", "operator", "refresh", "render", "status", "validate")
 PROGRAM = str(Path(sys.executable).with_name("pantala"))
 
 
@@ -99,7 +99,7 @@ def test_defects_are_loud() -> None:
         ("broken", "cannot be read"),
     ],
 )
-@pytest.mark.parametrize("arguments", [["status"], ["refresh", "resnet", "--yes"]])
+@pytest.mark.parametrize("arguments", [["status"], ["gpus"], ["refresh", "resnet", "--yes"]])
 def test_no_cluster(tmp_path: Path, kubeconfig: str | None, words: str, arguments: list[str]) -> None:
     """Without a cluster every command that needs one ends with 2 and one line, whatever is the matter."""
     (tmp_path / "empty").write_text("{}")

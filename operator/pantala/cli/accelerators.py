@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast, get_args
 
 import click
 
@@ -11,8 +13,9 @@ from pantala.cli import parameters
 from pantala.manifest.settings import AcceleratorSettings
 
 _PROVIDERS = get_args(Provider)
+F = TypeVar("F", bound=Callable[..., Any])
 
-OPTIONS = (
+_CHOICE = (
     click.option(
         "--accelerator-default",
         envvar="PANTALA_ACCELERATOR_DEFAULT",
@@ -31,6 +34,10 @@ OPTIONS = (
         help="Default provider of models whose template.spec.nodeSelector has these labels; may be given several times, the "
         "first that matches counts. Default: --accelerator-default for all nodes.",
     ),
+)
+"""Who is meant where nobody is named."""
+
+_NAMES = (
     click.option(
         "--accelerator-shared-resource",
         envvar="PANTALA_ACCELERATOR_SHARED_RESOURCE",
@@ -59,7 +66,25 @@ OPTIONS = (
         "times. Default: the vendor's own names.",
     ),
 )
+"""Names and units that no node tells."""
+
+OPTIONS = (*_CHOICE, *_NAMES)
 """As `settings` takes them."""
+
+
+def names(command: F) -> F:
+    """Add the names and units of the installation, which the command takes as `names`."""
+
+    @wraps(command)
+    def with_names(*args: Any, **others: Any) -> Any:
+        given = {name: others.pop(name) for name in tuple(others) if name.startswith("accelerator_")}
+        chosen = {"accelerator_default": AcceleratorSettings.provider, "accelerator_pools": ()}
+        return command(*args, names=settings(given | chosen), **others)
+
+    made: Any = with_names
+    for option in reversed(_NAMES):
+        made = option(made)
+    return cast("F", made)
 
 
 def settings(given: dict[str, Any]) -> AcceleratorSettings:

@@ -31,6 +31,14 @@ _EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "pantala fetch --uri https://example.com/resnet.mar --to /tmp/weights --digest sha256:9f86d0...",
         ),
     ),
+    "gpus": (
+        ("What is left, on all nodes?", "pantala gpus"),
+        ("Who has the cards of a node, card by card?", "pantala gpus --node gpu-1 -o wide"),
+        (
+            "Nodes with 8 GiB left on one card that HAMi shares:",
+            "pantala gpus --provider hami -o json | jq -r '.resources[] | select(.unit == \"MiB\" and .freeOnOneCard >= 8192).node'",
+        ),
+    ),
     "operator": (
         (
             "From a shell, on the cluster of the kubeconfig:",

@@ -17,6 +17,7 @@ _COMMANDS = {
     "digest": "Print the digest of the weights under a URI.",
     "doctor": "Find out why weights do not come from peers.",
     "fetch": "Bring the weights of a model into a folder (the init container).",
+    "gpus": "Show what each node offers of GPUs, and what is taken.",
     "operator": "Run the operator.",
     "refresh": "Render a model with today's default images.",
     "render": "Print what a resource becomes, without a cluster.",
