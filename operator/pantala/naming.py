@@ -53,6 +53,11 @@ def load_balancer_name(model: str) -> str:
     return child_name(model, "loadbalancer")
 
 
+def claim_template_name(model: str, version: str, mark: str) -> str:
+    """Name of a version's ResourceClaimTemplate: its spec can never change, so each content (`mark`) has its own."""
+    return f"{child_name(model, version)}-{mark}"
+
+
 def model_selector(model: str) -> dict[str, str]:
     """Labels that select the pods of all versions of a model."""
     return {LABEL_MODEL: model}

@@ -65,6 +65,7 @@ CASES: dict[str, Manifest] = {
     ),
     "autoscaled": model(scaling=AUTOSCALED, resources={"requests": {"cpu": "500m"}}),
     "accelerator": model(accelerator={"provider": "nvidia", "count": 2}, scaling={"minReplicas": 2}),
+    "dra": model(accelerator={"provider": "dra", "count": 2, "cardType": {"allow": ["A100"]}}),
     "cache-pvc": model(storage={"cache": {"pvc": {"claimName": "resnet-cache"}}}),
     "cache-host-path": model(
         storage={"cache": {"hostPath": {"path": "/var/lib/pantala", "maxSize": "200Gi", "maxAge": "72h"}}},

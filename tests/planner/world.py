@@ -10,7 +10,7 @@ from pantala.api.model import InferenceModel
 from pantala.cluster.apply import Action, needed, stamped
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Manifest, Ref
-from pantala.planner.observed import REPLICAS_OWNERS, Mesh, Observed
+from pantala.planner.observed import REPLICAS_OWNERS, Availability, Mesh, Observed
 from pantala.planner.plan import Plan, plan
 from pantala.planner.report import Report, report
 from pantala.status.problem import Problem
@@ -52,10 +52,17 @@ class World:
         self.pods: list[Manifest] = []
         self.now = NOW
         self.mesh = Mesh.NONE
+        self.claim_templates = Availability.SERVED
 
     def seen(self) -> Observed:
         """What the operator would observe."""
-        return Observed(self.model, copy.deepcopy(self.children), tuple(self.pods), self.mesh)
+        return Observed(
+            self.model,
+            copy.deepcopy(self.children),
+            tuple(self.pods),
+            self.mesh,
+            claim_templates=self.claim_templates,
+        )
 
     def plan(self) -> Plan:
         """The plan, without carrying it out."""

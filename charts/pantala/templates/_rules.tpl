@@ -28,6 +28,10 @@ Nothing on Secrets: the pods of a model mount them, and a missing one is read of
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [get, list, watch, create, patch, delete]
+# What pods need that get cards by DynamicResourceAllocation, where the cluster has it.
+- apiGroups: [resource.k8s.io]
+  resources: [resourceclaimtemplates]
+  verbs: [get, list, watch, create, patch, delete]
 # The routes of a mesh, where the cluster has one; a rule for a kind that is not there grants nothing.
 - apiGroups: [networking.istio.io]
   resources: [virtualservices, destinationrules, envoyfilters]

@@ -21,7 +21,7 @@ LEAST, MOST = 85, 105
 (NVIDIA, MIG user guide, "Supported MIG Profiles")."""
 
 _PROFILE = re.compile(r"(?P<slices>\d)g\.(?P<gigabytes>\d+)gb(?P<more>.*)")
-_ONE_EACH = (
+ONE_EACH = (
     "accelerator.count: a CUDA process uses one slice; run a process on each, such as a worker of the server, or take one"
     " slice of a larger profile."
 )
@@ -38,7 +38,7 @@ class Mig:
         """Ask for slices of the profile that are not shared in turn."""
         profile = str(spec.profile)
         slices, gigabytes, more = _parts(profile)
-        warnings = (_ONE_EACH,) if spec.count > 1 else ()
+        warnings = (ONE_EACH,) if spec.count > 1 else ()
         if spec.strategy == "Single":
             resource, needs = nvidia.RESOURCE, _single(slices, gigabytes)
             if more:
@@ -55,7 +55,7 @@ class Mig:
             PodParts(limits=units.limits([grant]), node_requirements=(unshared, *needs)),
             (grant,),
             spec.count,
-            memory=Memory(gigabytes * units.GIB, enforced=True),
+            memory=memory(profile),
             warnings=warnings,
         )
 
@@ -81,6 +81,11 @@ class Mig:
             and not name.endswith(".shared")
             and labels.get(f"{labelled}.sharing-strategy") not in nvidia.STRATEGIES.values()
         )
+
+
+def memory(profile: str) -> Memory:
+    """What a slice of a profile has, by its name: what can be used is a little less."""
+    return Memory(_parts(profile)[1] * units.GIB, enforced=True)
 
 
 def _single(slices: int, gigabytes: int) -> tuple[Manifest, ...]:

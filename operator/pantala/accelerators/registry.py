@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from pantala.accelerators.aliyun import Aliyun
 from pantala.accelerators.base import Accelerator, Claim
+from pantala.accelerators.dra import Dra
 from pantala.accelerators.hami import Hami
 from pantala.accelerators.mig import Mig
 from pantala.accelerators.nvidia import Nvidia
@@ -23,6 +24,7 @@ PROVIDERS: dict[str, Accelerator] = {
     "volcano": Volcano(),
     "tencent": Tencent(),
     "aliyun": Aliyun(),
+    "dra": Dra(),
     "visible-devices": VisibleDevices(),
 }
 """The vendors by `accelerator.provider`."""

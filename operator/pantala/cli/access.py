@@ -20,6 +20,7 @@ from pantala.cluster.discovery import present
 from pantala.cluster.gateways import GatewayName, Gateways
 from pantala.cluster.resources import (
     BY_KIND,
+    CLAIM_TEMPLATE,
     GATEWAYS,
     HTTP_ROUTE,
     ISTIO_GATEWAY,
@@ -33,7 +34,7 @@ from pantala.cluster.resources import (
 from pantala.errors import ApiError
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Manifest, Ref
-from pantala.planner.observed import Mesh, Observed, choose_mesh
+from pantala.planner.observed import Availability, Mesh, Observed, choose_mesh
 
 _HOME = "~/.kube/config"
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -106,22 +107,27 @@ class Live:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a cluster has for routes."""
+    """What a cluster has of what it may have or not."""
 
     kinds: frozenset[Resource] = frozenset()
-    """Kinds of meshes that it serves and whose objects may be read."""
+    """Optional kinds that it serves and that the operator uses."""
     mesh: Mesh = Mesh.NONE
     """The API by which the operator writes routes."""
     gateways: Mapping[GatewayName, Manifest] | None = None
     """Gateways of that API; None: they may not be read, or there is none."""
 
+    @property
+    def claim_templates(self) -> Availability:
+        """Whether ResourceClaimTemplates can be written."""
+        return Availability.SERVED if CLAIM_TEMPLATE in self.kinds else Availability.ABSENT
+
 
 async def surroundings(client: Client, settings: Settings) -> Surroundings:
-    """What the cluster has for routes, as an operator of these settings would use it."""
-    if settings.mesh == Mesh.NONE:
-        return Surroundings()
+    """What the cluster has, as an operator of these settings would use it."""
     groups, _ = await client.discover()
     found = present(groups or {})
+    if settings.mesh == Mesh.NONE:
+        return Surroundings(found & {CLAIM_TEMPLATE})
     mesh = choose_mesh(settings.mesh, istio=VIRTUAL_SERVICE in found, gateway_api=HTTP_ROUTE in found)
     resource = {Mesh.ISTIO: ISTIO_GATEWAY, Mesh.GATEWAY_API: K8S_GATEWAY}.get(mesh)
     if resource not in found:

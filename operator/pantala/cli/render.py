@@ -66,7 +66,9 @@ def rendered(
             mesh = Mesh.NONE if settings.mesh == "auto" else Mesh(settings.mesh)
             live = Observed(model=obj, mesh=mesh, assume_ready=True)
         else:
-            live = Observed(model=obj, mesh=around.mesh, gateways=around.gateways)
+            live = Observed(
+                model=obj, mesh=around.mesh, gateways=around.gateways, claim_templates=around.claim_templates
+            )
     else:
         # As after an apply of the file: the identity is the cluster's, annotations are merged.
         meta, stored = obj["metadata"], live.model["metadata"]

@@ -68,7 +68,7 @@ class Writer:
     async def apply(self, seen: Observed, manifests: Sequence[Manifest]) -> tuple[Problem, ...]:
         """Write what differs; what a pod needs goes before its Deployment, and a route last: it may only name what exists.
 
-        Where what a route rests on could not be written, it is not written as planned (`barrier`).
+        Where what a route or a Deployment rests on could not be written, it is not written as planned (`barrier`).
 
         Returns:
             What keeps children from being written, for the status.
@@ -79,7 +79,7 @@ class Writer:
         """
         problems: dict[Ref, Problem] = {}
         for number in sorted({wave(manifest["kind"]) for manifest in manifests}):
-            batch = [manifest for manifest in manifests if wave(manifest["kind"]) == number]
+            batch = [it for it in manifests if wave(it["kind"]) == number and barrier.founded(it, problems)]
             if number == wave(VIRTUAL_SERVICE.kind):
                 routes = (barrier.safe(it, seen.children.get(Ref.of(it)), problems) for it in batch)
                 batch = [route for route in routes if route is not None]

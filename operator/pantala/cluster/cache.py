@@ -15,6 +15,7 @@ from pantala.cluster.claims import Claim, Claims
 from pantala.cluster.gateways import Gateways
 from pantala.cluster.nodes import Nodes
 from pantala.cluster.resources import (
+    CLAIM_TEMPLATE,
     FOREIGN,
     GATEWAYS,
     HTTP_ROUTE,
@@ -30,7 +31,7 @@ from pantala.cluster.resources import (
 )
 from pantala.cluster.slim import answers, slim
 from pantala.manifest.types import Manifest, Ref
-from pantala.planner.observed import Mesh, Observed, choose_mesh
+from pantala.planner.observed import Availability, Mesh, Observed, choose_mesh
 
 _HOSTS = {VIRTUAL_SERVICE.kind: "hosts", HTTP_ROUTE.kind: "hostnames"}
 """Where the spec of a route has its hosts."""
@@ -75,6 +76,7 @@ class Cache:
         self._children: dict[Key, dict[Ref, Manifest]] = defaultdict(dict)
         self._owners: dict[Ref, Key] = {}
         self._present: frozenset[Resource] = frozenset()
+        self._refused: frozenset[Resource] = frozenset()
         self._mesh = Mesh.NONE
         self._gateways = {resource: Gateways() for resource in GATEWAYS}
         self._nodes = Nodes()
@@ -127,7 +129,13 @@ class Cache:
             gateways=self._gateways[gateway].all() if gateway in self._present and gateway is not None else None,
             rivals=self._claims.rivals(key),
             nodes=self._nodes.all() if NODE in self._present else None,
+            claim_templates=self._availability(CLAIM_TEMPLATE),
         )
+
+    def _availability(self, resource: Resource) -> Availability:
+        if resource in self._present:
+            return Availability.SERVED
+        return Availability.FORBIDDEN if resource in self._refused else Availability.ABSENT
 
     # -- what reflectors and kopf deliver --------------------------------------------------------------------------
 
@@ -207,10 +215,15 @@ class Cache:
 
     # -- what the API server serves --------------------------------------------------------------------------------
 
-    def apis(self, present: frozenset[Resource]) -> None:
-        """The optional kinds whose objects are known from now on; those of the others are forgotten, not deleted."""
-        gone, changed = self._present - present, self._present != present
-        self._present = present
+    def apis(self, present: frozenset[Resource], refused: frozenset[Resource] = frozenset()) -> None:
+        """The optional kinds whose objects are known from now on; those of the others are forgotten, not deleted.
+
+        Args:
+            present: Kinds whose objects are known.
+            refused: Kinds that are there and may not be watched.
+        """
+        gone, changed = self._present - present, (self._present, self._refused) != (present, refused)
+        self._present, self._refused = present, refused
         for resource in gone:
             if resource in FOREIGN:
                 self._foreign[resource].clear()

@@ -69,6 +69,7 @@ class OptionalKinds:
         self._refused: set[Resource] = set()
         self._running: dict[Resource, tuple[list[Reflector], asyncio.Task[None]]] = {}
         self._published: frozenset[Resource] = frozenset()
+        self._told: tuple[frozenset[Resource], frozenset[Resource]] = frozenset(), frozenset()
         self._tell(frozenset())
 
     def reflectors(self) -> Iterator[Reflector]:
@@ -155,9 +156,10 @@ class OptionalKinds:
         known = frozenset(self._synced)
         if pending:
             known &= self._published
-        if known != self._published:
-            self._cache.apis(known)
-        self._published = known
+        told = known, frozenset(self._refused)
+        if told != self._told:
+            self._cache.apis(*told)
+        self._published, self._told = known, told
         self._tell(known)
         if not pending:
             self.settled.set()

@@ -55,6 +55,7 @@ K8S_GATEWAY = Resource("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
 EVENT = Resource("events.k8s.io", "v1", "Event", "events")
 LEASE = Resource("coordination.k8s.io", "v1", "Lease", "leases")
 NODE = Resource("", "v1", "Node", "nodes")
+CLAIM_TEMPLATE = Resource("resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates")
 
 ROUTES = (VIRTUAL_SERVICE, HTTP_ROUTE)
 """Kinds that name Services and policies, and the hosts of a model."""
@@ -64,15 +65,15 @@ GATEWAYS = (ISTIO_GATEWAY, K8S_GATEWAY)
 """Somebody else's. Both kinds are called Gateway, so they are in no map by kind."""
 FOREIGN = (*GATEWAYS, NODE)
 """What no label marks as ours: read only, and elsewhere than a model."""
-OPTIONAL = (*POLICIES, *ROUTES, *GATEWAYS)
+OPTIONAL = (CLAIM_TEMPLATE, *POLICIES, *ROUTES, *GATEWAYS)
 """Kinds that an API server may serve or not, and that may come and go while the operator runs."""
 
-WRITTEN = (CONFIG_MAP, SERVICE, DEPLOYMENT, DISRUPTION_BUDGET, AUTOSCALER, *POLICIES, *ROUTES)
+WRITTEN = (CONFIG_MAP, CLAIM_TEMPLATE, SERVICE, DEPLOYMENT, DISRUPTION_BUDGET, AUTOSCALER, *POLICIES, *ROUTES)
 """Kinds of children, in the order in which they are written: what a pod needs comes before the Deployment, and a route,
 which may only name what exists, comes last."""
 WATCHED = (CONFIG_MAP, SERVICE, DEPLOYMENT, DISRUPTION_BUDGET, AUTOSCALER, POD)
 """Kinds that every API server has and the cache always follows."""
-BY_KIND = {resource.kind: resource for resource in (MODEL, *WATCHED, *POLICIES, *ROUTES, EVENT, LEASE)}
+BY_KIND = {resource.kind: resource for resource in (MODEL, *WATCHED, CLAIM_TEMPLATE, *POLICIES, *ROUTES, EVENT, LEASE)}
 
 
 def wave(kind: str) -> int:

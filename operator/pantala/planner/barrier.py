@@ -1,11 +1,12 @@
-"""Routes that must not be written as planned, because something that they rest on could not be written. Pure."""
+"""What must not be written as planned, because something that it rests on could not be written. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from pantala.accelerators import dra
 from pantala.manifest.types import Manifest, Ref
-from pantala.planner import routing
+from pantala.planner import claim_template, routing
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
 from pantala.traffic import istio
@@ -33,6 +34,19 @@ def safe(route: Manifest, live: Manifest | None, problems: Mapping[Ref, Problem]
         return route
     hosts = [host for host in route["spec"]["hosts"] if host not in new]
     return {**route, "spec": {**route["spec"], "hosts": hosts}} if hosts else None
+
+
+def founded(manifest: Manifest, problems: Mapping[Ref, Problem]) -> bool:
+    """Whether an object may be written: not the Deployment whose pods would wait for a template that could not be written.
+
+    Args:
+        manifest: Any object of a model.
+        problems: What kept other objects of the model from being written in the same pass.
+    """
+    if manifest["kind"] != "Deployment":
+        return True
+    missing = {ref.name for ref in problems if ref.kind == dra.KIND}
+    return not missing & claim_template.names(manifest["spec"]["template"])
 
 
 def deletable(

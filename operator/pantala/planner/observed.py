@@ -40,6 +40,16 @@ def choose_mesh(wanted: str, *, istio: bool, gateway_api: bool) -> Mesh:
     return Mesh.NONE
 
 
+class Availability(StrEnum):
+    """Whether objects of a kind can be written."""
+
+    SERVED = "served"
+    ABSENT = "absent"
+    """The API server does not serve the kind."""
+    FORBIDDEN = "forbidden"
+    """The operator may not watch it."""
+
+
 @dataclass(frozen=True)
 class Rival:
     """Another model that claims a host."""
@@ -75,6 +85,9 @@ class Observed:
     nodes: tuple[Manifest, ...] | None = None
     """All nodes of the cluster by name, with labels, taints, extended resources and the vendors' annotations. None: they
     cannot be known, because the operator may not see them."""
+
+    claim_templates: Availability = Availability.SERVED
+    """Whether ResourceClaimTemplates can be written."""
 
     @property
     def namespace(self) -> str:

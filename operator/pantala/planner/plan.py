@@ -17,9 +17,9 @@ from pantala.api import resolve
 from pantala.api.model import InferenceModel
 from pantala.api.resolve import ResolvedVersion
 from pantala.autoscaling import budget, hpa
-from pantala.manifest.settings import Settings
+from pantala.manifest.settings import AcceleratorSettings, Settings
 from pantala.manifest.types import Invalid, Manifest, Ref
-from pantala.planner import deployment, keeping, protection, render, routing
+from pantala.planner import claim_template, deployment, keeping, placement, protection, render, routing
 from pantala.planner.cards import Cards
 from pantala.planner.observed import Observed
 from pantala.planner.routing import Routing
@@ -52,6 +52,8 @@ class Plan:
     """Image of the model server by version."""
     cards: Mapping[str, Cards] = field(default_factory=dict)
     """What the pods of a version ask of the provider of their cards, by version; those that ask for none are not in it."""
+    accelerators: AcceleratorSettings = field(default_factory=AcceleratorSettings)
+    """How this installation hands out cards."""
     paused: bool = False
 
 
@@ -76,10 +78,11 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetim
     owner = owner_reference(model)
     routes = routing.objects(model, seen, settings, made, owner)
     frozen = tuple(name for name in sorted(active) if name not in names and name in seen.versions())
-    waits = [wait for wait in (made.wait, kept.wait) if wait is not None]
+    looks = (made.wait, kept.wait, placement.next_look(seen.pods, now))
+    waits = [wait for wait in looks if wait is not None]
     return Plan(
         apply=(*apply, *routes),
-        delete=_leftovers(seen, [*apply, *routes], frozen, invalid, held=made.held),
+        delete=_leftovers(seen, [*apply, *routes], frozen, invalid, rendered, held=made.held),
         target=target,
         serving=serving,
         frozen=frozen,
@@ -89,6 +92,7 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetim
         routing=made,
         asked=resolve.asked(model),
         wait=min(waits, default=None),
+        accelerators=settings.accelerators,
     )
 
 
@@ -106,6 +110,10 @@ def _versions(
         rendering = render.render(model, version, settings, live, status=seen.model.get("status") or {}, waking=waking)
         if isinstance(rendering, Invalid):
             invalid[item.name] = rendering
+            continue
+        refusal = claim_template.refusal(seen, rendering.cards)
+        if refusal is not None:
+            invalid[item.name] = refusal
             continue
         rendered[item.name] = rendering
         apply += _version(model, version, rendering, seen, parked=item.name not in active, floor=floor)
@@ -148,6 +156,7 @@ def _version(
     server = render.server_parts(version)
     built = (
         deployment.config_map(model, version, rendering, owner),
+        claim_template.manifest(model, version, rendering.cards, owner),
         service.version_service(name, namespace, labels, (owner,), selector, server),
         deployment.deployment(model, version, rendering, count, owner),
         disruption,
@@ -184,7 +193,13 @@ def _replicas(live: Manifest | None) -> int:
 
 
 def _leftovers(
-    seen: Observed, apply: list[Manifest], frozen: tuple[str, ...], invalid: Mapping[str, Invalid], *, held: bool
+    seen: Observed,
+    apply: list[Manifest],
+    frozen: tuple[str, ...],
+    invalid: Mapping[str, Invalid],
+    rendered: Collection[str],
+    *,
+    held: bool,
 ) -> tuple[Manifest, ...]:
     """Own children that the plan does not want, but for those of frozen and invalid versions, and for a route that is held."""
     wanted = {Ref.of(manifest) for manifest in apply}
@@ -201,7 +216,7 @@ def _leftovers(
         if ref.kind in routing.OBJECTS:
             if keeps_route:
                 continue
-        elif version in keep or (version is None and keeps_services):
+        elif version in keep or (version is None and keeps_services) or claim_template.in_use(obj, seen, rendered):
             continue
         found.append(obj)
     return tuple(found)

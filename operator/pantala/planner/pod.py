@@ -17,7 +17,7 @@ from pantala.manifest import layout
 from pantala.manifest.canonical import digest
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import FetchRoute, Invalid, Manifest, PodParts, ServerParts
-from pantala.planner import affinity
+from pantala.planner import affinity, claim_template
 from pantala.planner import volumes as caches
 from pantala.planner.volumes import WEIGHTS, Weights
 from pantala.storage import registry as storage
@@ -67,7 +67,7 @@ def template(
     fetch = _fetch(version, server, (access, route, weights), fetcher_image, settings)
     mounts: list[Mapping[str, Any]] = [weights.server_mount, SCRATCH, *([CONFIG] if server.files else [])]
     mounts += [*server.parts.mounts, *user.pop("volumeMounts", [])]
-    card = claim.parts if claim is not None else accelerators.NO_CARDS
+    card = claim_template.parts(model, version, claim) if claim is not None else accelerators.NO_CARDS
     container = _server(version, server, claim, mounts, _drain(grace, settings), settings)
     init = [*weights.init, fetch]
     if claim is not None and not claim.parts.resource_claims:

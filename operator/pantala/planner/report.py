@@ -138,7 +138,8 @@ def _version(model: InferenceModel, seen: Observed, plan: Plan, name: str, book:
     problem: Problem | None = None
     if name in plan.invalid:
         bad = plan.invalid[name]
-        problem = Problem(Reason.INVALID_SPEC, f"Version {name}, {bad.field}: {bad.message}")
+        reason = Reason.INVALID_SPEC if bad.reason not in set(Reason) else Reason(bad.reason)
+        problem = Problem(reason, f"Version {name}, {bad.field}: {bad.message}")
     elif wanted and not done:
         # Pods of two templates are there at a time: one without a node is the additional one of the update.
         status = live.get("status", {}) if live else {}

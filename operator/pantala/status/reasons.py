@@ -31,6 +31,8 @@ class Reason(StrEnum):
     # The resource or its surroundings.
     INVALID_SPEC = "InvalidSpec"
     """A field has a value that cannot work."""
+    API_MISSING = "APIMissing"
+    """A version needs a kind of object that the cluster does not serve."""
     NAME_CONFLICT = "NameConflict"
     """Another object, not of this model, has the name of a child."""
     REJECTED = "Rejected"
@@ -126,6 +128,7 @@ class Reason(StrEnum):
 TERMINAL = frozenset(
     {
         Reason.INVALID_SPEC,
+        Reason.API_MISSING,
         Reason.NAME_CONFLICT,
         Reason.REJECTED,
         Reason.FORBIDDEN,
