@@ -47,6 +47,10 @@ def test_who_measures() -> None:
         (node({"nvidia.com/gpu": "2"}, T4), [Offer("nvidia", "nvidia.com/gpu", 2, "cards", "Tesla-T4", 2)]),
         # The GPU Operator says `single` of every node, whether its cards can be cut or not.
         (node({"nvidia.com/gpu": "2"}, T4 | SINGLE), [Offer("nvidia", "nvidia.com/gpu", 2, "cards", "Tesla-T4", 2)]),
+        (
+            node({"nvidia.com/gpu": "1", "nvidia.com/mig-1g.5gb": "7"}, T4 | {"nvidia.com/mig.strategy": "mixed"}),
+            [Offer("nvidia", "nvidia.com/gpu", 1, "cards", "Tesla-T4", 1)],
+        ),
         (node({"nvidia.com/gpu": "2"}), [Offer("nvidia", "nvidia.com/gpu", 2, "cards", "", 2)]),
         (
             node({"nvidia.com/gpu.shared": "1k"}, T4 | {"nvidia.com/gpu.sharing-strategy": "time-slicing"}),
@@ -58,7 +62,18 @@ def test_who_measures() -> None:
         (node({"nvidia.com/gpu": "20"}, T4, {"hami.io/node-nvidia-register": "[]"}), []),
         ({"metadata": {"name": "new"}}, []),
     ],
-    ids=["cards", "mig-strategy-only", "unlabelled", "shared", "none", "no-number", "slices", "hami", "empty"],
+    ids=[
+        "cards",
+        "mig-strategy-only",
+        "some-cut",
+        "unlabelled",
+        "shared",
+        "none",
+        "no-number",
+        "slices",
+        "hami",
+        "empty",
+    ],
 )
 def test_what_a_node_offers(it: Manifest, offers: list[Offer]) -> None:
     """Cards or shares as the node advertises them, and nothing where another provider hands them out by the same name."""

@@ -115,7 +115,7 @@ def hands_out(node: Manifest) -> bool:
 
 
 def devices(node: Manifest) -> tuple[Device, ...]:
-    """The cards in the node's register that work; none if it cannot be read (HAMi, pkg/util, UnMarshalNodeDevices)."""
+    """The cards in the node's register that work; none if it cannot be read (HAMi, pkg/device/devices.go)."""
     text = units.annotations(node).get(REGISTER, "").strip()
     if not hands_out(node):
         return ()

@@ -20,7 +20,7 @@ PRODUCT = "nvidia.com/gpu.product"
 MEMORY = "nvidia.com/gpu.memory"
 """Label of GPU feature discovery: MiB of each card, or of each slice where those are called nvidia.com/gpu."""
 COUNT = "nvidia.com/gpu.count"
-"""Label of GPU feature discovery: cards, or slices where those are called nvidia.com/gpu; sharing does not change it."""
+"""Label of GPU feature discovery: physical cards, those that are cut too; sharing does not change it."""
 
 STRATEGIES = {"TimeSlicing": "time-slicing", "MPS": "mps"}
 _CARDS: Manifest = {"key": SLICES, "operator": "DoesNotExist"}
@@ -61,10 +61,10 @@ class Nvidia:
         if SLICES in labels or hami.hands_out(node):
             return ()
         unit = "shares" if labels.get(STRATEGY) in STRATEGIES.values() else "cards"
-        card, cards = labels.get(PRODUCT, ""), units.whole(labels.get(COUNT, ""))
+        card, physical = labels.get(PRODUCT, ""), units.whole(labels.get(COUNT, ""))
         own = settings.resource_names.get(RESOURCE, RESOURCE)
         return tuple(
-            Offer("nvidia", name, total, unit, card, cards or (total if unit == "cards" else 0))
+            Offer("nvidia", name, total, unit, card, total if unit == "cards" else physical)
             for name in dict.fromkeys((own, settings.shared_resource))
             if (total := units.allocatable(node, name)) > 0
         )
