@@ -19,18 +19,22 @@ from xdist.workermanage import WorkerController
 OWN = "a cluster of its own"
 """Kind of a file with a cluster that no other file sees."""
 
-NODES = ("tests/e2e/p2p/cluster", "cluster", OWN)
+NODES = ("tests/e2e/p2p/cluster", "cluster", "mesh", "injected", "tests/traffic/guarded", OWN)
 STORES = ("s3", "azurite", "gcs", "s3_gateway")
 PLANES = ("mesh_plane", "kwok_cluster", "control_plane", "api_server_1_31")
 
-SHARED = {*NODES, *PLANES} - {OWN}
-"""Fixtures of clusters that files share."""
-
 KINDS = (*NODES, "", *STORES, *PLANES)
-"""What files share, in the order of the list: fixtures of clusters with real nodes, of stores, and of clusters without nodes.
+"""What files share, in the order of the list: fixtures of clusters with real nodes, and of what is on them, of stores, and of
+clusters without nodes.
 
 `""` stands for nothing. Two workers meet in the middle: files are short there, and no cluster is started for the last of them.
 """
+
+STAYS_IN = {"mesh": "cluster"}
+"""What is not removed from its cluster, which ends with it: CRDs take longer to go, a minute and more, than a cluster to start."""
+
+SHARED = {*NODES[:2], *PLANES}
+"""Fixtures of clusters that files share."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,9 +49,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> "Lanes 
 
 
 def place(needs: Iterable[str]) -> tuple[int, int]:
-    """Where files that need these kinds are in the list: those that share a kind are neighbours."""
+    """Where files that need these kinds are in the list: those that share a kind are neighbours.
+
+    Of nodes and what is on them the last decides: a mesh comes when the cluster is no more needed without one.
+    """
     places = [KINDS.index(kind) for kind in needs] or [KINDS.index("")]
-    return min(places), max(places)
+    nodes = [it for it in places if it < len(NODES)]
+    return (max(nodes), 0) if nodes else (min(places), max(places))
 
 
 def file_of(item: pytest.Item) -> str:
@@ -58,7 +66,7 @@ def file_of(item: pytest.Item) -> str:
 def needs_of(item: pytest.Item) -> set[str]:
     """Kinds that a test asks for, also through other fixtures; `OWN` if it is marked as one with a cluster."""
     closure = getattr(item, "_fixtureinfo", None)  # as pytest resolved it; no public name leads to it
-    needs = {name_of(found[-1]) for found in closure.name2fixturedefs.values()} & set(KINDS) if closure else set()
+    needs = set(map(kind_of, (found[-1] for found in closure.name2fixturedefs.values()))) - {""} if closure else set()
     real = any(item.get_closest_marker(name) for name in ("apiserver", "e2e"))
     return needs | {OWN} if real else needs
 
@@ -71,9 +79,13 @@ def needs_by_file(items: Iterable[pytest.Item]) -> dict[str, set[str]]:
     return {file: found - {OWN} if found & SHARED else found for file, found in needs.items()}
 
 
-def name_of(fixture: "pytest.FixtureDef[object]") -> str:
-    """Name of a fixture with the folder whose tests alone see it: `cluster` of one folder is not that of all."""
-    return f"{fixture.baseid}/{fixture.argname}".removeprefix("/")
+def kind_of(fixture: "pytest.FixtureDef[object]") -> str:
+    """The kind that a fixture is, with the folder whose tests alone see it: `cluster` of one folder is not that of all; else empty.
+
+    A parameter of a test may have the name of a kind and is none.
+    """
+    name = f"{fixture.baseid}/{fixture.argname}".removeprefix("/")
+    return name if name in KINDS and fixture.scope in {"session", "package"} else ""
 
 
 class EarlyStop:
@@ -92,12 +104,12 @@ class EarlyStop:
 
     def pytest_fixture_setup(self, fixturedef: "pytest.FixtureDef[object]", request: pytest.FixtureRequest) -> None:
         """Note a fixture that is about to start."""
-        if (name := name_of(fixturedef)) in KINDS:
-            self._live[name] = fixturedef, request
+        if kind := kind_of(fixturedef):
+            self._live[kind] = fixturedef, request
 
     def pytest_fixture_post_finalizer(self, fixturedef: "pytest.FixtureDef[object]") -> None:
         """Forget one that is gone."""
-        self._live.pop(name_of(fixturedef), None)
+        self._live.pop(kind_of(fixturedef), None)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(
@@ -109,8 +121,9 @@ class EarlyStop:
         """
         result = yield
         if nextitem and file_of(nextitem) != file_of(item):
-            needed = self._needs[file_of(nextitem)]
-            for fixture, request in [it for name, it in self._live.items() if name not in needed]:
+            over = self._live.keys() - self._needs[file_of(nextitem)]
+            over |= {STAYS_IN[name] for name in over & STAYS_IN.keys()}
+            for fixture, request in [it for name, it in self._live.items() if name in over]:
                 fixture.finish(request)
         return result
 

@@ -32,11 +32,18 @@ def kind(name):
 
 cluster, kwok_cluster, control_plane = map(kind, ("cluster", "kwok_cluster", "control_plane"))
 
+def using(name):
+    log(f"+{name}")
+    yield
+    log(f"-{name}")
+
+@pytest.fixture(scope="session")
+def mesh(cluster):
+    yield from using("mesh")
+
 @pytest.fixture(scope="session")
 def operator(kwok_cluster):
-    log("+operator")
-    yield
-    log("-operator")
+    yield from using("operator")
 
 @pytest.fixture(autouse=True)
 def told(request):
@@ -52,12 +59,16 @@ FILES = {
     "test_e": "kwok_cluster, control_plane",
     "test_f": "operator",
     "test_g": "cluster",
+    "test_h": "mesh",
 }
 
 
 def run(folder: Path, *options: str) -> dict[str, list[str]]:
     """Run the files with real pytest; return by worker what started (`+`), what ended (`-`) and the tests between."""
     (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "test_b_too.py").write_text(
+        'import pytest\n@pytest.mark.parametrize("mesh", [1])\ndef test_0(mesh):\n    pass\n'
+    )
     for name, fixtures in FILES.items():
         tests = "".join(f"def test_{number}({fixtures}):\n    pass\n" for number in range(4))
         (folder / f"{name}.py").write_text(tests)
@@ -78,7 +89,7 @@ def test_a_cluster_goes_with_the_last_file_that_needs_it(tmp_path: Path) -> None
     """One process: files without a cluster first, no cluster started twice, what depends on one gone before it."""
     told = run(tmp_path)
     assert " ".join(told["alone"]) == (
-        "test_b +cluster test_d test_g -cluster +kwok_cluster test_c +operator test_f"
+        "test_b test_b_too +cluster test_d test_g +mesh test_h -mesh -cluster +kwok_cluster test_c +operator test_f"
         " +control_plane test_e -operator -kwok_cluster test_a -control_plane"
     )
 
@@ -87,9 +98,12 @@ def test_two_workers_meet_in_the_middle(tmp_path: Path) -> None:
     """Two processes: all tests run once, and clusters of the two ends are not started by the same worker first."""
     told = run(tmp_path, "-n", "2", "--dist", "loadfile")
     tests = [line for lines in told.values() for line in lines if line.startswith("test_")]
-    assert sorted(tests) == sorted(FILES)
+    assert sorted(tests) == sorted([*FILES, "test_b_too"])
     first = {lines[0] for lines in told.values()}
     assert first == {"+cluster", "+control_plane"}
+    started = [line for lines in told.values() for line in lines if line.startswith("+")]
+    ended = [line for lines in told.values() for line in lines if line.startswith("-")]
+    assert sorted(line[1:] for line in started) == sorted(line[1:] for line in ended)
 
 
 @dataclass(eq=False)
@@ -139,7 +153,16 @@ def test_workers_take_the_nearest_file() -> None:
 
 def test_files_that_share_a_cluster_are_neighbours() -> None:
     """Nodes in front, planes at the back, nothing in the middle; a file with two kinds stands between them."""
-    needs = [{"cluster", "s3"}, {OWN}, set(), {"s3"}, {"kwok_cluster"}, {"kwok_cluster", "control_plane"}]
+    needs = [
+        {"cluster", "s3"},
+        {"cluster", "mesh"},
+        {"cluster", "mesh", "injected"},
+        {OWN},
+        set(),
+        {"s3"},
+        {"kwok_cluster"},
+        {"kwok_cluster", "control_plane"},
+    ]
     needs += [{"control_plane"}, {"control_plane", "api_server_1_31"}]
     places = [place(it) for it in needs]
     assert places == sorted(places)

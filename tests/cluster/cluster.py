@@ -99,6 +99,11 @@ class Cluster(Access):
             _reap(self._process)
 
     @property
+    def is_ours(self) -> bool:
+        """Whether this process started it; else it was found, and stays."""
+        return self._process is not None
+
+    @property
     def name(self) -> str:
         """Name of the cluster."""
         return self.spec.name

@@ -13,9 +13,9 @@ from tests.traffic.guarded import Guarded
 from tests.traffic.istio_world import World
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def guarded(injected: Mesh) -> Iterator[Guarded]:
-    """Two replicas with sidecars on a real node."""
+    """Two replicas with sidecars on a real node; a test puts its own policies in force, and no others are then."""
     made = Guarded(injected)
     try:
         made.start()

@@ -24,8 +24,12 @@ def remove(cluster: Access) -> None:
 
 
 def apply_crds(cluster: Access, manifests: str) -> None:
-    """Apply CRDs given as YAML; server-side, because many are larger than what an annotation holds."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifests)
+    """Apply CRDs given as YAML; server-side, because many are larger than what an annotation holds.
+
+    Without kubectl's validation: for it the server's whole OpenAPI is downloaded, which an idle one answers, and a busy one that
+    is just computing it anew for other CRDs may not in time.
+    """
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "--validate=false", "-f", "-", stdin=manifests)
     names = re.findall(r"^  name: ([a-z]+\.[a-z.0-9]+)$", manifests, re.MULTILINE)
     path = "jsonpath={.items[*].status.conditions[?(@.type=='Established')].status}"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.cluster import Access, ClusterSpec
+from tests.cluster import Access, Cluster, ClusterSpec
 from tests.cluster.addons import gateway_api, injection, istio, loopback
 from tests.cluster.addons.envoy import Envoy
 from tests.cluster.addons.istio import Istiod
@@ -62,7 +62,7 @@ def meshed(cluster: Access, *, own: bool = False) -> Iterator[Mesh]:
 
     Args:
         cluster: where.
-        own: the cluster goes afterwards: nothing is removed from it, which takes 9 s.
+        own: the cluster goes afterwards: nothing is removed from it, which takes 9 s, and over a minute where it was used.
     """
     with contextlib.ExitStack() as stack:
         if not own:
@@ -99,17 +99,17 @@ def mesh_plane() -> Iterator[Mesh]:
         yield mesh
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mesh(cluster: Access) -> Iterator[Mesh]:
-    """A mesh on the cluster with a real node, for a module."""
+    """A mesh on the cluster with a real node, for all files that need one; a test leaves it as it found it."""
     _require()
-    with meshed(cluster) as made:
+    with meshed(cluster, own=isinstance(cluster, Cluster) and cluster.is_ours) as made:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def injected(mesh: Mesh) -> Iterator[Mesh]:
-    """`mesh`, in which pods of namespaces with the label `istio-injection: enabled` get a sidecar, for a module."""
+    """`mesh`, in which pods of namespaces with the label `istio-injection: enabled` get a sidecar."""
     injection.install(mesh.cluster)
     yield mesh
     injection.remove(mesh.cluster)

@@ -6,20 +6,10 @@ from contextlib import ExitStack
 import pytest
 
 from tests.cluster import Cluster
-from tests.cluster.addons import loopback
-from tests.cluster.addons.mesh_fixtures import Mesh, meshed
+from tests.cluster.addons.mesh_fixtures import Mesh
 from tests.e2e.mesh.processes import OperatorProcess
 from tests.e2e.mesh.support import Exposed, exposed, store_versions
 from tests.e2e.support import Space
-
-
-@pytest.fixture(scope="package")
-def mesh(cluster: Cluster) -> Iterator[Mesh]:
-    """A mesh on the cluster with a real node, for all modules here; a test leaves it as it found it."""
-    if reason := loopback.missing():
-        pytest.skip(f"tier mesh: {reason}")
-    with meshed(cluster) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
