@@ -14,7 +14,7 @@ from pantala.api import resolve
 from pantala.api.model import InferenceModel
 from pantala.manifest.canonical import canonical
 from pantala.manifest.types import Manifest
-from pantala.planner import account, ledger, routing, traffic_report
+from pantala.planner import account, ledger, placement, routing, traffic_report
 from pantala.planner.addresses import addresses
 from pantala.planner.ledger import Ledger
 from pantala.planner.observed import Observed, ready_pods, rolled_out
@@ -70,7 +70,7 @@ def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Pr
     known = {version["name"]: version for version in before.get("versions", ())}
     every = [*names, *plan.frozen]
     ledgers = _ledgers(seen, {name: known.get(name, {}) for name in every}, now)
-    versions = {name: _version(model, seen, plan, name, ledgers[name]) for name in every}
+    versions = {name: _version(model, seen, plan, name, ledgers[name], now) for name in every}
     # Without the model's own Service (a stranger may have its name) no request reaches a pod.
     outside = model.spec.expose
     ports = outside is not None and (outside.node_port is not None or outside.load_balancer is not None)
@@ -130,7 +130,7 @@ def _ledgers(seen: Observed, before: Mapping[str, Mapping[str, Any]], now: datet
     return found
 
 
-def _version(model: InferenceModel, seen: Observed, plan: Plan, name: str, book: Ledger) -> Version:
+def _version(model: InferenceModel, seen: Observed, plan: Plan, name: str, book: Ledger, now: datetime) -> Version:
     live, pods = seen.deployment(name), seen.pods_of(name)
     wanted = int(live["spec"].get("replicas", 1)) if live else 0
     ready = ready_pods(pods)
@@ -145,7 +145,14 @@ def _version(model: InferenceModel, seen: Observed, plan: Plan, name: str, book:
         status = live.get("status", {}) if live else {}
         updating = ready > 0 and status.get("updatedReplicas", 0) < status.get("replicas", 0)
         telling = present(live, pods)
-        problem = None if telling is None else diagnose(live, telling, updating=updating)
+        asked = placement.asked_by(model, name, plan.cards.get(name), live, plan.accelerators)
+        problem = (
+            None
+            if telling is None
+            else diagnose(
+                live, telling, updating=updating, explain=lambda pod: placement.explain(pod, asked, seen.nodes, now)
+            )
+        )
     note = _without_effect(model, name, account.newest(pods))
     return Version(name, ready, wanted, done, problem, book, weights(pods), note)
 

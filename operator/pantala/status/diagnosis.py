@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pantala.errors import FetchFailure
 from pantala.manifest.types import Manifest
+from pantala.status import scheduler
 from pantala.status.problem import Problem
-from pantala.status.reasons import Reason
+from pantala.status.reasons import WAITING, Reason
+
+Explain = Callable[[Manifest], Problem | None]
+"""Knows more than the scheduler's words of why a pod has no node."""
 
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
 _CREATE = frozenset({"CreateContainerError", "RunContainerError", "CreatePodSandboxError", "PreCreateHookError"})
@@ -43,6 +47,10 @@ _FETCHER = "fetch"
 _HOLDER = "hold"
 """Keeps the weights in a node's cache; of the fetcher's image."""
 _BACK_OFF = "CrashLoopBackOff"
+_WAITING = {Reason.UNSCHEDULABLE, Reason.EVICTED, *WAITING} - {Reason.CARDS_REFUSED}
+"""Reasons of pods that no container has run in."""
+_ROOM = frozenset({Reason.UNSCHEDULABLE, Reason.NO_GPU})
+"""Reasons that pass when another pod goes."""
 _KILLED = frozenset({128 + 9, 128 + 15})
 """Exit codes of a process that somebody else ended: its last words are not about why."""
 _NOT_LOADED = re.compile(
@@ -53,19 +61,27 @@ _NOT_LOADED = re.compile(
 """How servers say that they cannot load a model: Triton, `runtimes/templates/start.py.j2`, and what others say."""
 
 
-def diagnose(deployment: Manifest | None, pods: Iterable[Manifest], *, updating: bool = False) -> Problem | None:
+def diagnose(
+    deployment: Manifest | None, pods: Collection[Manifest], *, updating: bool = False, explain: Explain | None = None
+) -> Problem | None:
     """The most telling problem of a version's pods, or None.
 
     Args:
         deployment: The version's Deployment: it knows of pods that could not even be made.
         pods: The version's pods, without those on their way out.
         updating: Whether pods of the template before answer, so that a pod without a node is one of the surge.
+        explain: Asked about pods without a node before the scheduler's words are taken as they are.
     """
+    taken = max((_newest(pod) for pod in pods if _is_taken(pod)), default="")
     problems = [
-        problem for pod in sorted(pods, key=_newest, reverse=True) if (problem := _of_pod(pod, updating=updating))
+        problem
+        for pod in sorted(pods, key=_newest, reverse=True)
+        # What a node refused stays until somebody deletes it; a newer pod that a node has taken is its successor.
+        if not (_newest(pod) <= taken and _refusal(pod))
+        and (problem := _of_pod(pod, updating=updating, explain=explain))
     ]
     # A pod that failed says more than one that was never made, or that waits for a node.
-    problems.sort(key=lambda problem: problem.reason in {Reason.UNSCHEDULABLE, Reason.NO_GPU, Reason.EVICTED})
+    problems.sort(key=lambda problem: problem.reason in _WAITING)
     if problems:
         return problems[0]
     return _of_deployment(deployment) if deployment is not None else None
@@ -164,20 +180,50 @@ def _pod_security_step(text: str) -> str:
     )
 
 
-def _of_pod(pod: Manifest, *, updating: bool) -> Problem | None:
+def _refusal(pod: Manifest) -> tuple[str, str] | None:
+    """Why a node turned a pod away that it was to give devices, and the next step."""
+    status = pod.get("status", {})
+    if status.get("phase") != "Failed" or status.get("reason") != scheduler.REFUSED:
+        return None
+    return scheduler.refused(status.get("message", ""))
+
+
+def _is_taken(pod: Manifest) -> bool:
+    return bool((pod.get("spec") or {}).get("nodeName")) and pod.get("status", {}).get("phase") != "Failed"
+
+
+def _of_pod(pod: Manifest, *, updating: bool, explain: Explain | None) -> Problem | None:
     name, status = pod["metadata"]["name"], pod.get("status", {})
     if status.get("phase") == "Failed":
-        text = status.get("message", "").strip()
-        if "EmptyDir" in text or "ephemeral" in text:
-            return Problem(Reason.DISK_FULL, f"Pod {name}: {text} {_FETCH[FetchFailure.DISK_FULL][1]}")
-        return Problem(Reason.EVICTED, f"Pod {name} failed: {status.get('reason', '')} {text}".strip())
-    for condition in status.get("conditions", ()):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return _unscheduled(name, condition.get("message", ""), updating=updating)
+        return _failed(pod, status)
+    if not (pod.get("spec") or {}).get("nodeName") and (problem := _homeless(pod, updating=updating, explain=explain)):
+        return problem
     for state in (*_containers(status, "initContainerStatuses"), *_containers(status, "containerStatuses")):
         problem = _of_container(name, state)
         if problem is not None:
             return problem
+    return None
+
+
+def _failed(pod: Manifest, status: Mapping[str, Any]) -> Problem:
+    name, text = pod["metadata"]["name"], status.get("message", "").strip()
+    if refusal := _refusal(pod):
+        node = (pod.get("spec") or {}).get("nodeName") or "its node"
+        words = f"Pod {name} was turned away by {node}, and so will the next one be: {refusal[0]}. {refusal[1]}"
+        return Problem(Reason.CARDS_REFUSED, f"{words} The node says: {_tail(text)}")
+    if "EmptyDir" in text or "ephemeral" in text:
+        return Problem(Reason.DISK_FULL, f"Pod {name}: {text} {_FETCH[FetchFailure.DISK_FULL][1]}")
+    return Problem(Reason.EVICTED, f"Pod {name} failed: {status.get('reason', '')} {text}".strip())
+
+
+def _homeless(pod: Manifest, *, updating: bool, explain: Explain | None) -> Problem | None:
+    """What is known of a pod that no node has taken."""
+    told = explain(pod) if explain is not None else None
+    if told is not None and not (updating and told.reason in _ROOM):
+        return told
+    for condition in pod.get("status", {}).get("conditions", ()):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return _unscheduled(pod["metadata"]["name"], condition.get("message", ""), updating=updating)
     return None
 
 

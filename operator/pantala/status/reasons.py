@@ -52,7 +52,19 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     """No node has what the pod asks for."""
     NO_GPU = "NoGPU"
-    """No node has enough cards that are free."""
+    """All cards that would do are taken."""
+    CARDS_MISSING = "CardsMissing"
+    """No node offers such cards."""
+    ASKED_TOO_MUCH = "AskedTooMuch"
+    """No node has that many cards, or no card that much memory."""
+    CARDS_NOT_SELECTED = "CardsNotSelected"
+    """The nodes that have the cards are not among those that the pod may use."""
+    CARDS_TAINTED = "CardsTainted"
+    """The nodes that have the cards keep the pod away."""
+    CARDS_REFUSED = "CardsRefused"
+    """A node did not hand out the cards that a scheduler had chosen there."""
+    SCHEDULER_MISSING = "SchedulerMissing"
+    """The scheduler that must place the pod did not see it."""
     NO_ROOM_TO_SURGE = "NoRoomToSurge"
     """The additional pod of an update fits on no node."""
 
@@ -137,7 +149,6 @@ TERMINAL = frozenset(
         Reason.POD_SECURITY,
         Reason.PODS_REJECTED,
         Reason.UNSCHEDULABLE,
-        Reason.NO_GPU,
         Reason.NO_ROOM_TO_SURGE,
         Reason.IMAGE_PULL_FAILED,
         Reason.SECRET_MISSING,
@@ -163,3 +174,16 @@ TERMINAL = frozenset(
     }
 )
 """Reasons that pass only when somebody changes something: they set `Stalled`. All others are waited out."""
+
+WAITING = frozenset(
+    {
+        Reason.NO_GPU,
+        Reason.CARDS_MISSING,
+        Reason.ASKED_TOO_MUCH,
+        Reason.CARDS_NOT_SELECTED,
+        Reason.CARDS_TAINTED,
+        Reason.CARDS_REFUSED,
+        Reason.SCHEDULER_MISSING,
+    }
+)
+"""Reasons of a pod that waits for cards: the cluster may get them at any time, so nothing is stalled."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pantala.status.reasons import Reason
+from pantala.status.reasons import WAITING, Reason
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,9 @@ def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Notice,
         ):
             continue  # told already, in the same words
         notices.append(Notice("Warning" if bad else "Normal", new[kind]["reason"], new[kind]["message"]))
+    waits = new.get("Reconciling", {})
+    if waits.get("reason") in WAITING and waits["reason"] != old.get("Reconciling", {}).get("reason"):
+        notices.append(Notice("Warning", waits["reason"], waits["message"]))
     weights = new.get("Distributed", {})
     if weights.get("reason") == Reason.WEIGHTS_DIFFER != old.get("Distributed", {}).get("reason"):
         notices.append(
