@@ -182,6 +182,7 @@ NODES: tuple[Object, ...] = (
 """A node without cards, one of each provider, and those about which there is something to say."""
 
 HAMI = "hami.io/vgpu-devices-allocated"
+ALIYUN, TENCENT = "ALIYUN_COM_GPU_MEM_IDX", "tencent.com/predicate-gpu-idx-"
 VOLCANO = "volcano.sh/vgpu-ids-new"
 
 PODS: tuple[Object, ...] = (
@@ -209,9 +210,14 @@ PODS: tuple[Object, ...] = (
         {"volcano.sh/vgpu-number": "1", "volcano.sh/vgpu-memory": "3000", "volcano.sh/vgpu-cores": "50"},
         annotations={VOLCANO: "GPU-v1,NVIDIA,3000,50:"},
     ),
-    pod("tencent-share", "gpu-tencent", {"tencent.com/vcuda-core": "50", "tencent.com/vcuda-memory": "30"}),
-    pod("tencent-whole", "gpu-tencent", {"tencent.com/vcuda-core": "200"}),
-    pod("aliyun-a", "gpu-aliyun", {"aliyun.com/gpu-mem": "4"}),
+    pod(
+        "tencent-share",
+        "gpu-tencent",
+        {"tencent.com/vcuda-core": "50", "tencent.com/vcuda-memory": "30"},
+        annotations={f"{TENCENT}0": "3"},
+    ),
+    pod("tencent-whole", "gpu-tencent", {"tencent.com/vcuda-core": "200"}, annotations={f"{TENCENT}0": "0,1"}),
+    pod("aliyun-a", "gpu-aliyun", {"aliyun.com/gpu-mem": "4"}, annotations={ALIYUN: "1"}),
     pod("peeks", "gpu-nvidia", sees="0,1"),
     pod("blind", "gpu-nvidia", sees="void"),
     pod("lonely", "gpu-unserved", sees="all"),

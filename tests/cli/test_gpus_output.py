@@ -9,8 +9,9 @@ from rich.console import Console
 
 from pantala.accelerators import notes
 from pantala.accelerators.devices import devices
-from pantala.accelerators.inventory import Row, Total, rows, totals
+from pantala.accelerators.inventory import rows, totals
 from pantala.accelerators.notes import Note
+from pantala.accelerators.rows import Row, Total
 from pantala.accelerators.taken import taken
 from pantala.cli.gpus import document, page
 from pantala.manifest.settings import AcceleratorSettings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
@@ -12,7 +11,8 @@ from pantala.accelerators import hami, tencent, volcano
 from pantala.accelerators.base import Offer
 from pantala.accelerators.devices import Device
 from pantala.accelerators.registry import PROVIDERS
-from pantala.accelerators.taken import VISIBLE, Taken
+from pantala.accelerators.rows import Card, Holder, Row, Total
+from pantala.accelerators.taken import INDEXED, VISIBLE, Taken
 from pantala.manifest.settings import AcceleratorSettings
 from pantala.manifest.types import Manifest
 
@@ -21,70 +21,6 @@ _WRITTEN = {"MiB": attrgetter("memory"), "%": attrgetter("cores")}
 rest, is what the pods ask for."""
 UNRESERVED = "visible-devices"
 """Provider of rows that count pods which see cards that nobody reserves for them."""
-
-
-@dataclass(frozen=True)
-class Holder:
-    """A pod and what it takes, in the unit of the row."""
-
-    pod: str
-    """`namespace/name`; of a claim where no pod uses that."""
-    amount: int
-
-
-@dataclass(frozen=True)
-class Card:
-    """One card or device of a row, in the unit of the row."""
-
-    name: str
-    """UUID, or the device's name."""
-    total: int
-    taken: int
-    free: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """One resource of one provider on one node."""
-
-    node: str
-    """Empty: devices that several nodes can reach."""
-    provider: str
-    resource: str
-    card: str
-    """Names of the cards; empty if the node does not tell."""
-    unit: str
-    total: int | None
-    """None: nobody knows (visible-devices)."""
-    taken: int | None
-    """None: the pods are not known."""
-    free: int | None
-    cards: tuple[Card, ...] = ()
-    """Single cards, where the provider tells of them and the pods are known."""
-    holders: tuple[Holder, ...] = ()
-    """Who takes it, those that take most first."""
-
-    @property
-    def free_on_one(self) -> int | None:
-        """The most that is free on one card: no share is put together from two. None: unknown, or nothing is shared."""
-        if all(card.total == 1 for card in self.cards):
-            return None
-        return max(card.free for card in self.cards)
-
-
-@dataclass(frozen=True)
-class Total:
-    """One resource of one provider on all nodes."""
-
-    provider: str
-    resource: str
-    unit: str
-    nodes: int
-    total: int | None
-    taken: int | None
-    free: int | None
-    closed: int
-    """How much of `free` is on nodes that take no new pods."""
 
 
 def rows(
@@ -150,20 +86,38 @@ def _of_node(node: Manifest, pods: Sequence[Taken] | None, settings: Accelerator
         elif offer.provider in cards and offer.unit in _WRITTEN:
             yield _by_cards(name, offer, cards[offer.provider], pods)
         else:
-            yield _row(name, offer, {pod.pod: _requested(pod, offer, settings) for pod in pods})
+            yield _by_requests(name, offer, pods, settings)
     offered = {offer.resource for offer in offers}
     seeing = {pod.pod: 1 for pod in pods or () if any(not view.requests & offered for view in pod.views)}
     if seeing:
         yield Row(name, UNRESERVED, VISIBLE, "", "pods", None, len(seeing), None, holders=_holders(seeing))
 
 
-def _requested(pod: Taken, offer: Offer, settings: AcceleratorSettings) -> int:
-    """What a pod takes of a resource that it asks Kubernetes for."""
-    asked = pod.requests.get(offer.resource, 0)
+def _by_requests(node: str, offer: Offer, pods: Sequence[Taken], settings: AcceleratorSettings) -> Row:
+    """A row of what pods ask Kubernetes for; card by card if their scheduler wrote on all of them which cards they got."""
+    by_card: dict[str, int] = defaultdict(int)
+    by_pod: dict[str, int] = defaultdict(int)
+    told = offer.provider in INDEXED and offer.cards > 0
+    for pod in pods:
+        placed = [one for one in pod.placed if one.provider == offer.provider]
+        by_pod[pod.pod] = sum(_requested(one.requests, offer, settings) for one in placed)
+        if not placed:
+            by_pod[pod.pod] = _requested(pod.requests, offer, settings)
+            told = told and not by_pod[pod.pod]
+        for one in placed:
+            for card in one.cards:
+                by_card[card] += _requested(one.requests, offer, settings) // len(one.cards)
+    single = (_card(name, offer.largest, by_card[name]) for name in map(str, range(offer.cards if told else 0)))
+    return _row(node, offer, by_pod, tuple(single))
+
+
+def _requested(requests: Mapping[str, int], offer: Offer, settings: AcceleratorSettings) -> int:
+    """What a pod, or one of its containers, takes of a resource that it asks Kubernetes for."""
+    asked = requests.get(offer.resource, 0)
     memory, compute = (settings.resource_names.get(name, name) for name in (tencent.MEMORY, tencent.CORES))
-    if offer.resource == memory and pod.requests.get(compute, 0) >= tencent.CARD:
+    if offer.resource == memory and requests.get(compute, 0) >= tencent.CARD:
         # A whole card goes with all of its memory, whatever the pod asks (tkestack/gpu-manager, allocator.go).
-        return max(asked, pod.requests[compute] // tencent.CARD * offer.largest)
+        return max(asked, requests[compute] // tencent.CARD * offer.largest)
     return asked
 
 
@@ -196,10 +150,11 @@ def _by_cards(node: str, offer: Offer, cards: Sequence[hami.Device], pods: Seque
         for one in pod.slices.get(offer.provider, ()):
             by_card[one.card] += part(one)
             by_pod[pod.pod] += part(one)
-    single = tuple(
-        Card(card.uuid, part(card), by_card[card.uuid], max(0, part(card) - by_card[card.uuid])) for card in cards
-    )
-    return _row(node, offer, by_pod, single)
+    return _row(node, offer, by_pod, tuple(_card(card.uuid, part(card), by_card[card.uuid]) for card in cards))
+
+
+def _card(name: str, total: int, taken: int) -> Card:
+    return Card(name, total, taken, max(0, total - taken))
 
 
 def _holders(pods: Mapping[str, int]) -> tuple[Holder, ...]:

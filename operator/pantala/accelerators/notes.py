@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from pantala.accelerators import hami, units
 from pantala.accelerators.devices import Device
-from pantala.accelerators.inventory import UNRESERVED, Row
+from pantala.accelerators.inventory import UNRESERVED
+from pantala.accelerators.rows import Row
 from pantala.accelerators.taken import VISIBLE, WRITTEN, Taken
 from pantala.api import quantity
 from pantala.manifest.types import Manifest

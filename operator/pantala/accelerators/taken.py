@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ from pantala.manifest.types import Manifest
 WRITTEN = {"hami": "hami.io/vgpu-devices-allocated", "volcano": "volcano.sh/vgpu-ids-new"}
 """Annotation of a pod in which the scheduler of a provider keeps the cards that it gave (HAMi, pkg/device/nvidia/device.go;
 Volcano, pkg/scheduler/api/devices/nvidia/vgpu/type.go)."""
+INDEXED = {"aliyun": "ALIYUN_COM_GPU_MEM_IDX", "tencent": "tencent.com/predicate-gpu-idx-"}
+"""Annotations with the numbers of the cards that a scheduler chose: of the pod (AliyunContainerService/gpushare-scheduler-extender,
+pkg/utils/const.go), or with the number of a container at the end (tkestack/gpu-admission, pkg/util)."""
 VISIBLE = "NVIDIA_VISIBLE_DEVICES"
 """Variable by which NVIDIA's container runtime shows cards to a container (nvidia-container-toolkit)."""
 
@@ -33,6 +36,16 @@ class Slice:
     """MiB."""
     cores: int
     """Percent of the card's compute; 0: no limit."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What a pod or one of its containers asks for, and the numbers of the cards that it got."""
+
+    provider: str
+    cards: tuple[str, ...]
+    requests: Mapping[str, int]
+    """Of all of these cards together."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,8 @@ class Taken:
     """Extended resources, in their units."""
     slices: Mapping[str, tuple[Slice, ...]]
     """Parts of cards, by the provider whose scheduler wrote them on the pod."""
+    placed: tuple[Placed, ...] = ()
+    """Where the provider's scheduler numbers cards and told which."""
     views: tuple[View, ...] = ()
     unread: tuple[str, ...] = ()
     """Annotations of schedulers that cannot be read."""
@@ -80,7 +95,8 @@ def taken(pod: Manifest) -> Taken | None:
                 slices[provider] = found
     if not (asked or views or slices or unread):
         return None
-    return Taken(f"{meta['namespace']}/{meta['name']}", node, asked, slices, views, tuple(unread))
+    name = f"{meta['namespace']}/{meta['name']}"
+    return Taken(name, node, asked, slices, tuple(_placed(pod, asked)), views, tuple(unread))
 
 
 def requests(spec: Mapping[str, Any]) -> dict[str, int]:
@@ -148,6 +164,21 @@ def _slices(part: str) -> list[Slice] | None:
         # A slice that HAMi or Volcano cuts by MIG has its place behind the card: `GPU-...[0-1]`.
         found.append(Slice(fields[0].partition("[")[0], int(fields[2]), int(fields[3])))
     return found
+
+
+def _placed(pod: Manifest, asked: Mapping[str, int]) -> Iterator[Placed]:
+    annotations = pod["metadata"].get("annotations") or {}
+    if cards := _indices(annotations.get(INDEXED["aliyun"], "")):
+        yield Placed("aliyun", cards, asked)
+    for index, container in enumerate(pod["spec"]["containers"]):
+        if cards := _indices(annotations.get(f"{INDEXED['tencent']}{index}", "")):
+            yield Placed("tencent", cards, _requests(container))
+
+
+def _indices(text: str) -> tuple[str, ...]:
+    """Numbers with commas between them; none if that cannot be read."""
+    found = text.split(",")
+    return tuple(found) if all(map(_NUMBER.fullmatch, found)) else ()
 
 
 def _views(pod: Manifest) -> tuple[View, ...]:

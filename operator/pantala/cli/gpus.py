@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pantala.accelerators import notes
-from pantala.accelerators.inventory import Row, Total, rows, totals
+from pantala.accelerators.inventory import rows, totals
 from pantala.accelerators.notes import Note
+from pantala.accelerators.rows import Row, Total
 from pantala.api.accelerator import Provider
 from pantala.cli import accelerators, access, inventory, options, output
 from pantala.cli.failures import ERROR, Failure
