@@ -14,7 +14,7 @@ from pantala.api import resolve
 from pantala.api.model import InferenceModel
 from pantala.manifest.canonical import canonical
 from pantala.manifest.types import Manifest
-from pantala.planner import account, ledger, placement, routing, traffic_report
+from pantala.planner import account, cards_report, ledger, placement, routing, traffic_report
 from pantala.planner.addresses import addresses
 from pantala.planner.ledger import Ledger
 from pantala.planner.observed import Observed, ready_pods, rolled_out
@@ -77,12 +77,14 @@ def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Pr
     found = verdicts(plan, versions, problems, routed=seen.stable == plan.serving, ports=ports)
     generation = model.metadata.generation
     serving, idle = versions.get(plan.serving), _idle(plan, seen, versions.values())
+    blocks, large = _cards(model, plan, ledgers, known)
     status: Manifest = {
         "observedGeneration": generation,
         "conditions": conditions.merge(before.get("conditions", ()), found, generation, now),
         "version": plan.serving,
         "versions": [
             _version_status(plan, version, known.get(version.name, {}), now, idle=version.name in idle)
+            | blocks.get(version.name, {})
             for version in versions.values()
         ],
         **addresses(model, seen, plan),
@@ -100,7 +102,8 @@ def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Pr
     for item, short in zip(status["versions"], ledger.bounded(ledgers, size).values(), strict=True):
         item.update(short.status())
     started = tuple(Started(name, entry) for name, book in ledgers.items() for entry in book.started)
-    return Report(status, transitions.events(before, status), transitions.urgent(before, status), started)
+    events = (*transitions.events(before, status), *cards_report.notices(before, status, large))
+    return Report(status, events, transitions.urgent(before, status), started)
 
 
 def unreadable(seen: Observed, error: ValidationError, now: datetime) -> Report:
@@ -128,6 +131,24 @@ def _ledgers(seen: Observed, before: Mapping[str, Mapping[str, Any]], now: datet
         room = ledger.UNLISTED - sum(count for other, count in marks.items() if other != name)
         found[name] = ledger.update(version, pods, now, room=room)
     return found
+
+
+def _cards(
+    model: InferenceModel, plan: Plan, ledgers: Mapping[str, Ledger], known: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, Manifest], dict[str, str]]:
+    """What the status says of the cards of versions that have some, and what there is to say of weights that do not fit them."""
+    # Of what was not rendered now, because it is paused, frozen or refused, the pods are as they were.
+    kept = {name: known.get(name, {}) for name in ledgers if name not in plan.images}
+    blocks: dict[str, Manifest] = {
+        name: {"accelerator": told["accelerator"]} for name, told in kept.items() if "accelerator" in told
+    }
+    large: dict[str, str] = {}
+    for name, cards in plan.cards.items():
+        version = resolve.resolve(model, name)
+        blocks[name] = {"accelerator": cards_report.status(version, cards, ledgers[name], len(ledgers))}
+        if words := cards_report.too_large(version, cards, ledgers[name]):
+            large[name] = words
+    return blocks, large
 
 
 def _version(model: InferenceModel, seen: Observed, plan: Plan, name: str, book: Ledger, now: datetime) -> Version:

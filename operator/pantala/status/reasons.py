@@ -105,6 +105,8 @@ class Reason(StrEnum):
     # The server.
     MODEL_LOAD_FAILED = "ModelLoadFailed"
     """The model server cannot load the model."""
+    MODEL_TOO_LARGE = "ModelTooLarge"
+    """The weights are larger than the memory of the cards that was granted."""
     OUT_OF_MEMORY = "OutOfMemory"
     """A container was killed at its memory limit."""
     RESTART_LOOP = "RestartLoop"
