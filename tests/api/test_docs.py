@@ -29,7 +29,7 @@ def _blocks(path: Path) -> list[tuple[str, str]]:
 
 
 BLOCKS = [block for page in PAGES for block in _blocks(page)]
-PARTS = [(place, text) for place, text in BLOCKS if re.match(r"(traffic|expose|spec):", text)]
+PARTS = [(place, text) for place, text in BLOCKS if re.match(r"(traffic|expose|accelerator|spec):", text)]
 WHOLE = [(place, text) for place, text in BLOCKS if "kind: InferenceModel" in text]
 SAMPLES = [
     (str(path.relative_to(ROOT)), path.read_text()) for path in sorted((ROOT / "manifests/samples").glob("*.yaml"))
@@ -43,6 +43,7 @@ def _ids(blocks: list[tuple[str, str]]) -> list[str]:
 def test_there_are_blocks() -> None:
     """The pages are read as they are written: the page on traffic shows parts, the README a whole resource."""
     assert sum(place.startswith("docs/traffic.md:") for place, _ in PARTS) >= 6
+    assert sum(place.startswith("docs/accelerators.md:") for place, _ in PARTS) >= 6
     assert any(place.startswith("README.md:") for place, _ in WHOLE)
 
 
