@@ -16,7 +16,7 @@ from pantala.cli.waterfall import human, seconds, sources
 from tests.golden import DATA, assert_golden
 
 NOW = datetime(2026, 1, 5, 10, 30, 0, tzinfo=UTC)
-CASES = ("good", "starting", "failed", "replacing", "unseen", "peers", "split")
+CASES = ("good", "starting", "failed", "replacing", "unseen", "peers", "split", "cards")
 
 
 def case(name: str) -> Summary:

@@ -36,6 +36,26 @@ class Fetch(TypedDict):
     """Replicas that read the store because peers did not deliver."""
 
 
+class Grant(TypedDict):
+    """One thing that was asked of the provider of cards."""
+
+    resource: str
+    asked: str
+    granted: str
+    unit: str
+    amount: int
+
+
+class Cards(TypedDict):
+    """The cards of a replica, or its shares of cards."""
+
+    provider: str
+    grants: list[Grant]
+    utilization: str | None
+    """The metric of one replica, or why there is none."""
+    warnings: list[str]
+
+
 class Version(TypedDict):
     """One version of a model."""
 
@@ -44,6 +64,8 @@ class Version(TypedDict):
     readyReplicas: int
     desiredReplicas: int
     image: str | None
+    accelerator: Cards | None
+    """None if it asks for no cards."""
     fetch: Fetch | None
     message: str | None
     pods: list[Replica]
@@ -147,10 +169,29 @@ def _version(name: str, status: Mapping[str, Any], pods: list[Manifest], now: da
         "readyReplicas": status.get("readyReplicas", 0),
         "desiredReplicas": status.get("desiredReplicas", 0),
         "image": status.get("image"),
+        "accelerator": _cards(status["accelerator"]) if "accelerator" in status else None,
         "fetch": _fetch(fetch) if fetch is not None else None,
         "message": status.get("message"),
         "pods": [replica(pod, now, told.get(pod["metadata"]["name"])) for pod in sorted(pods, key=phases.age)],
         "replicas": [entry(item, exists=item["pod"] in names) for item in told.values()],
+    }
+
+
+def _cards(status: Mapping[str, Any]) -> Cards:
+    return {
+        "provider": status["provider"],
+        "grants": [
+            {
+                "resource": grant["resource"],
+                "asked": grant["asked"],
+                "granted": grant["granted"],
+                "unit": grant["unit"],
+                "amount": grant["amount"],
+            }
+            for grant in status.get("grants", ())
+        ],
+        "utilization": status.get("utilization"),
+        "warnings": list(status.get("warnings", ())),
     }
 
 

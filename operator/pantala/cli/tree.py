@@ -10,7 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from pantala.cli.coldstart import Replica
-from pantala.cli.summary import Condition, Summary, Version
+from pantala.cli.summary import Cards, Condition, Summary, Version
 from pantala.cli.traffic import drawn
 from pantala.cli.waterfall import STEPS, human, seconds, sources, starts
 
@@ -134,14 +134,28 @@ def _version(root: Tree, version: Version, model: Summary, told: set[str]) -> No
     branch = root.add(_title(version, model))
     if version["image"]:
         branch.add(Text(f"image    {version['image']}", overflow="fold"))
+    if cards := version["accelerator"]:
+        branch.add(Text(f"cards    {_asked(cards)}"))
     if fetched := _fetched(version):
         branch.add(Text(f"fetched  {fetched}"))
     if (fetch := version["fetch"]) and fetch["replicas"] > 1 and (carried := sources(fetch["bytes"])):
         branch.add(Text(f"in all   {carried}, by {fetch['replicas']} replicas"))
     if version["message"] and version["message"] not in told:
         branch.add(Text(version["message"], style="yellow"))
+    for warning in cards["warnings"] if cards else ():
+        branch.add(Text(warning, style="yellow"))
     for pod in version["pods"]:
         branch.add(_replica(pod))
+
+
+def _asked(cards: Cards) -> str:
+    """What was asked of the provider, and what is granted where that is more."""
+    parts = [
+        f"{grant['resource']} {grant['asked']}"
+        + ("" if grant["granted"] == grant["asked"] else f" -> {grant['granted']}")
+        for grant in cards["grants"]
+    ]
+    return f"{cards['provider']}: {', '.join(parts)}" if parts else cards["provider"]
 
 
 def _fetched(version: Version) -> str:
