@@ -197,3 +197,27 @@ def test_a_host_that_is_not_allowed() -> None:
     result = run("--mesh", "istio", *HOSTED, "--allowed-domain", "*=models.example.com", text=text)
     assert "Namespace default may not use the host resnet.example.org" in result.stderr
     assert "resnet.example.org" not in result.stdout
+
+
+def test_warnings_of_cards() -> None:
+    """What a provider of cards has to say is on standard error, once for the versions that it is about; objects are printed."""
+    asked = "  accelerator: {provider: visible-devices, devices: ['0', '1']}\n"
+    result = run("--mesh", "istio", *HOSTED, text=SPLIT + asked)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(
+        "default/resnet: version v1, v2, v3: warning: accelerator.devices: nobody reserves these cards"
+    )
+    found = [item for item in objects(result) if item["kind"] == "Deployment"]
+    env = [item["spec"]["template"]["spec"]["containers"][0]["env"] for item in found]
+    assert all({"name": "NVIDIA_VISIBLE_DEVICES", "value": "0,1"} in it for it in env)
+
+
+def test_the_provider_of_an_installation() -> None:
+    """The options of an installation choose the provider of a model that names none; what that cannot express is an error."""
+    text = GOOD + "  accelerator: {memoryPerCard: 8Gi}\n"
+    (deployment,) = objects(run("--accelerator-default", "hami", text=text))[-1:]
+    limits = deployment["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
+    assert limits == {"nvidia.com/gpu": "1", "nvidia.com/gpumem": "8192"}
+    refused = run(text=text)
+    assert refused.exit_code == 2
+    assert "version v1: accelerator.memoryPerCard: accelerator.provider is not set" in refused.stderr

@@ -102,6 +102,47 @@ def test_json_in_and_out(tmp_path: Path) -> None:
     assert (problem["line"], problem["path"]) == (5, "spec.runtime.startupTimout")
 
 
+CARDS = GOOD.replace("  versions:", "  accelerator: {provider: visible-devices, devices: ['0']}\n  versions:")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("provider: visible-devices, devices: ['0']", "accelerator.devices: nobody reserves these cards"),
+        ("provider: nvidia, sharing: TimeSlicing", "accelerator.sharing: TimeSlicing keeps nobody's memory apart"),
+        ("provider: aliyun, memoryPerCard: 1Gi", "accelerator.memoryPerCard: aliyun only counts memory"),
+    ],
+)
+def test_warnings(tmp_path: Path, asked: str, words: str) -> None:
+    """What is valid but surprising is told on standard error, with the line; the verdict stays good."""
+    result = run(tmp_path, CARDS.replace("provider: visible-devices, devices: ['0']", asked))
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/model.yaml:1: resnet is valid\n")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"{tmp_path}/model.yaml:6: resnet: warning: {words}")
+
+
+def test_warnings_of_versions(tmp_path: Path) -> None:
+    """A warning of the block that all share is told once, one of a version's own block there; JSON has them apart."""
+    more = """\
+  - {name: v2, uri: "s3://models/b/"}
+  - {name: v3, uri: "s3://models/c/", accelerator: {provider: aliyun, memoryPerCard: 1Gi}}
+  traffic: {target: v1}
+"""
+    result = run(tmp_path, CARDS + more, "-o", "json")
+    (verdict,) = json.loads(result.stdout)
+    assert [(it["line"], it["path"]) for it in verdict["warnings"]] == [
+        (6, "spec.accelerator"),
+        (10, "spec.versions[2].accelerator"),
+    ]
+    assert (verdict["valid"], result.stderr) == (True, "")
+
+
+def test_nothing_to_warn_of(tmp_path: Path) -> None:
+    """Whole cards, a provider that the installation chooses, and what is not valid have no warnings."""
+    for asked in ("provider: nvidia", "memoryPerCard: 1Gi", "provider: aliyun"):
+        assert run(tmp_path, CARDS.replace("provider: visible-devices, devices: ['0']", asked)).stderr == ""
+
+
 def test_standard_input() -> None:
     """- reads standard input."""
     result = CliRunner().invoke(validate, ["-"], input=GOOD)

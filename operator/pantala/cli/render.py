@@ -78,6 +78,7 @@ def rendered(
     made = planning.plan(model, live, settings, now)
     where = f"{model.metadata.namespace}/{model.metadata.name}"
     notes = [f"{where}: spec.paused is set, so the operator writes nothing."] if made.paused else []
+    notes += [f"{where}: {words}" for words in _warnings(made)]
     problems = [f"{where}: version {name}: {bad.field}: {bad.message}" for name, bad in sorted(made.invalid.items())]
     for problem in () if made.paused else made.routing.problems:
         if problem.reason is Reason.MESH_MISSING and around is None and settings.mesh == "auto":
@@ -87,6 +88,15 @@ def rendered(
     # What a pod needs goes before its Deployment, and what a route names before the route (cluster.apply).
     apply = sorted((stamped(manifest) for manifest in made.apply), key=lambda item: wave(item["kind"]))
     return Rendered(tuple(apply), made.delete, tuple(notes), tuple(problems))
+
+
+def _warnings(made: planning.Plan) -> list[str]:
+    """What the providers of cards have to say, each once, with the versions."""
+    found: dict[str, list[str]] = {}
+    for name, cards in made.cards.items():
+        for words in cards.claim.warnings:
+            found.setdefault(words, []).append(name)
+    return [f"version {', '.join(names)}: warning: {words}" for words, names in found.items()]
 
 
 def _tell(results: Sequence[Rendered]) -> bool:

@@ -10,8 +10,12 @@ from typing import IO, Any
 import click
 import yaml
 
-from pantala.api import base
+from pantala.accelerators import registry as accelerators
+from pantala.api import base, resolve
 from pantala.api.check import Problem, check
+from pantala.api.model import InferenceModel
+from pantala.manifest.settings import AcceleratorSettings
+from pantala.manifest.types import Invalid
 
 INVALID = 1
 """Exit code: some resource is not valid."""
@@ -48,16 +52,22 @@ class Result:
     name: str
     problems: tuple[tuple[int, Problem], ...]
     """What is wrong, each with its line."""
+    warnings: tuple[tuple[int, Problem], ...] = ()
+    """What one should know of a valid resource, each with its line."""
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict for programs."""
-        problems = [{"line": line, "path": problem.path, "message": problem.message} for line, problem in self.problems]
+        problems, warnings = (
+            [{"line": line, "path": problem.path, "message": problem.message} for line, problem in found]
+            for found in (self.problems, self.warnings)
+        )
         return {
             "file": self.file,
             "line": self.line,
             "name": self.name,
             "valid": not problems,
             "problems": problems,
+            "warnings": warnings,
         }
 
 
@@ -110,8 +120,12 @@ def results(name: str, stream: IO[str]) -> Iterator[Result]:
             if str(item.get("apiVersion", base.GROUP)).partition("/")[0] == base.GROUP:
                 within = f"items[{index}]" if listed else ""
                 named, problems = _verdict(item)
-                found = tuple((line_of(node, f"{within}.{problem.path}"), problem) for problem in problems)
-                yield Result(name, line_of(node, within), named, found)
+                warnings = () if problems else _warnings(item)
+                found, told = (
+                    tuple((line_of(node, f"{within}.{problem.path}"), problem) for problem in problems)
+                    for problems in (problems, warnings)
+                )
+                yield Result(name, line_of(node, within), named, found, told)
 
 
 def _verdict(obj: dict[str, Any]) -> tuple[str, tuple[Problem, ...]]:
@@ -126,6 +140,21 @@ def _verdict(obj: dict[str, Any]) -> tuple[str, tuple[Problem, ...]]:
     return named, tuple(check(obj))
 
 
+def _warnings(obj: dict[str, Any]) -> tuple[Problem, ...]:
+    """What providers of cards have to say to a valid resource, each once; without a provider the installation chooses one."""
+    model = InferenceModel.read({"metadata": {"name": obj["metadata"]["name"]}, "spec": obj["spec"]})
+    found: dict[Problem, None] = {}
+    for index, version in enumerate(model.spec.versions):
+        asked = resolve.resolve(model, version.name).accelerator
+        if asked is None or asked.provider is None:
+            continue
+        claim = accelerators.claim(asked, asked.provider, AcceleratorSettings())
+        where = f"spec.versions[{index}].accelerator" if version.accelerator else "spec.accelerator"
+        if not isinstance(claim, Invalid):
+            found |= dict.fromkeys(Problem(where, words) for words in claim.warnings)
+    return tuple(found)
+
+
 def _print(found: list[Result]) -> None:
     """Write the verdicts for a person."""
     for result in found:
@@ -133,6 +162,8 @@ def _print(found: list[Result]) -> None:
             click.echo(f"{result.file}:{result.line}: {result.name} is valid")
         for line, problem in result.problems:
             click.echo(f"{result.file}:{line}: {result.name}: {problem.line}")
+        for line, warning in result.warnings:
+            click.echo(f"{result.file}:{line}: {result.name}: warning: {warning.message}", err=True)
 
 
 @click.command()
@@ -143,7 +174,7 @@ def validate(files: tuple[str, ...], output: str) -> None:
 
     Gives the verdicts and messages of the API server, and finds fields that do not exist, which an API server may drop in
     silence. FILE is YAML or JSON, several documents are fine, and - reads standard input. Resources of other kinds are
-    passed over.
+    passed over. What is valid but surprising, such as cards that nobody reserves, is a warning on standard error.
 
     Exit code: 0 all are valid, 1 some are not, 2 a file cannot be read or holds no InferenceModel.
     """
