@@ -189,6 +189,7 @@ PODS: tuple[Object, ...] = (
     pod("web", "cpu-1"),
     pod("whole-a", "gpu-nvidia", {"nvidia.com/gpu": "2"}),
     pod("whole-b", "gpu-nvidia", {"nvidia.com/gpu": "1"}, init=[init_container("warm", {"nvidia.com/gpu": "3"})]),
+    pod("ended", "gpu-nvidia", {"nvidia.com/gpu": "4"}, phase="Failed"),
     pod("sliced", "gpu-shared", {"nvidia.com/gpu.shared": "1"}),
     pod("mig-a", "gpu-mig", {"nvidia.com/mig-1g.10gb": "2"}),
     pod(
@@ -237,3 +238,28 @@ SLICES: tuple[Object, ...] = (
 )
 
 CLAIMS: tuple[Object, ...] = (claim("dra-a-cards", "gpu-0", on="gpu-dra", pods=["dra-a"]), claim("waits", on="gpu-dra"))
+
+
+def claiming_pod() -> list[Object]:
+    """What a scheduler makes the first of `CLAIMS` of: a class, a template and a pod, which is bound to no node yet."""
+    request = {"name": "cards", "exactly": {"deviceClassName": "gpu.nvidia.com"}}
+    is_card = "device.driver == 'gpu.nvidia.com' && device.attributes['gpu.nvidia.com'].type == 'gpu'"
+    made = pod("dra-a", "")
+    made["spec"].pop("nodeName")
+    made["spec"]["resourceClaims"] = [{"name": "cards", "resourceClaimTemplateName": "one-card"}]
+    made["spec"]["containers"][0]["resources"] = {"claims": [{"name": "cards"}]}
+    return [
+        {
+            "apiVersion": "resource.k8s.io/v1",
+            "kind": "DeviceClass",
+            "metadata": {"name": "gpu.nvidia.com"},
+            "spec": {"selectors": [{"cel": {"expression": is_card}}]},
+        },
+        {
+            "apiVersion": "resource.k8s.io/v1",
+            "kind": "ResourceClaimTemplate",
+            "metadata": {"name": "one-card", "namespace": NAMESPACE},
+            "spec": {"spec": {"devices": {"requests": [request]}}},
+        },
+        made,
+    ]

@@ -1,11 +1,10 @@
 """`pantala gpus`, from objects to lines."""
 
 import json
-from io import StringIO
 from typing import Any
 
+import click
 import pytest
-from rich.console import Console
 
 from pantala.accelerators import notes
 from pantala.accelerators.devices import devices
@@ -13,7 +12,7 @@ from pantala.accelerators.inventory import rows, totals
 from pantala.accelerators.notes import Note
 from pantala.accelerators.rows import Row, Total
 from pantala.accelerators.taken import taken
-from pantala.cli.gpus import document, page
+from pantala.cli.gpus import document, lines
 from pantala.manifest.settings import AcceleratorSettings
 from tests.cli import fleet
 from tests.golden import assert_golden
@@ -30,23 +29,25 @@ def counted(*, pods: bool = True) -> Counted:
     return found, totals(found, closed), notes.of_nodes(fleet.NODES, found, held or (), offered)
 
 
-def drawn(figures: Counted, width: int, *, wide: bool) -> str:
-    """The lines without colour, without the spaces at their ends."""
-    console = Console(file=StringIO(), width=width, color_system=None, legacy_windows=False)
-    console.print(page(*figures, wide=wide), highlight=False)
-    assert isinstance(console.file, StringIO)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+def drawn(figures: Counted, *, wide: bool) -> str:
+    """The lines without colour."""
+    return "".join(click.unstyle(line) + "\n" for line in lines(*figures, wide=wide))
 
 
-@pytest.mark.parametrize(("form", "width"), [("table", 140), ("wide", 180)])
-def test_lines(form: str, width: int) -> None:
+@pytest.mark.parametrize("form", ["table", "wide"])
+def test_lines(form: str) -> None:
     """A line for each resource of each node, the sums, and what a person should know beside the figures."""
-    assert_golden(f"cli-gpus/{form}.txt", drawn(counted(), width, wide=form == "wide"))
+    assert_golden(f"cli-gpus/{form}.txt", drawn(counted(), wide=form == "wide"))
 
 
 def test_without_pods() -> None:
     """What is taken is unknown, not nothing, where the pods are."""
-    assert_golden("cli-gpus/unknown.txt", drawn(counted(pods=False), 140, wide=False))
+    assert_golden("cli-gpus/unknown.txt", drawn(counted(pods=False), wide=False))
+
+
+def test_notes_alone() -> None:
+    """A cluster without cards may have something to say."""
+    assert list(lines([], [], [Note("b", "x"), Note("a", "y"), Note("c", "x")], wide=False)) == ["b, c: x", "a: y"]
 
 
 def test_json() -> None:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, get_args
 
 import click
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
 
 from pantala.accelerators import notes
 from pantala.accelerators.inventory import rows, totals
@@ -23,7 +19,8 @@ from pantala.cli import accelerators, access, inventory, options, output
 from pantala.cli.failures import ERROR, Failure
 from pantala.manifest.settings import AcceleratorSettings
 
-_PIPED_WIDTH = 160
+_SEVERAL = "(several)"
+"""In place of a node: devices that several can reach."""
 _NONE = (
     "No node offers cards. Install what hands them out: NVIDIA's device plugin or GPU Operator for whole cards, time slices,"
     " MPS and MIG, HAMi or Volcano for shares with limits, or a driver of DynamicResourceAllocation; docs/accelerators.md"
@@ -56,7 +53,7 @@ def gpus(
     """Show what each node offers of cards and shares of cards, what is taken, and what is left.
 
     By provider and resource, in the provider's unit. What is taken is what pods on the node request, or what the schedulers of
-    HAMi and Volcano wrote on them, or what ResourceClaims were given. FREE ON ONE is the most that is left on a single card: a
+    HAMi and Volcano wrote on them, or what ResourceClaims were given. ON ONE is the most that is left on a single card: a
     share is not put together from two.
 
     Reads only: nodes, pods and, where the cluster has DynamicResourceAllocation, ResourceSlices and ResourceClaims.
@@ -90,7 +87,7 @@ async def _read(node: str | None, kubeconfig: str | None, context: str | None, *
 
 def _refused(found: inventory.Found) -> str:
     remedy = f"An administrator allows it: {found.remedy}" if found.remedy else "Ask an administrator for that right."
-    return f"You may not list {' and '.join(found.refused)} of the cluster, so what they tell is not counted. {remedy}"
+    return f"You may not list {', '.join(found.refused)} of the cluster, so what they tell is not counted. {remedy}"
 
 
 def _nothing(provider: str | None, node: str | None) -> str:
@@ -106,11 +103,9 @@ def _print(
         click.echo(output.as_json(document(listed, sums, told, refused), sort=False))
     elif form == "yaml":
         click.echo(output.as_yaml(document(listed, sums, told, refused), sort=False), nl=False)
-    elif listed or told:
-        console = Console()
-        if not console.is_terminal and "COLUMNS" not in os.environ:
-            console = Console(width=_PIPED_WIDTH)
-        console.print(page(listed, sums, told, wide=form == "wide"), highlight=False)
+    else:
+        for line in lines(listed, sums, told, wide=form == "wide"):
+            click.echo(line, color=access.no_color())
 
 
 def document(
@@ -155,67 +150,52 @@ def _row_document(row: Row) -> dict[str, Any]:
     }
 
 
-def page(listed: Sequence[Row], sums: Iterable[Total], told: Iterable[Note], *, wide: bool) -> RenderableType:
-    """The figures for a person: a line for each row, the sums, and what else there is to know."""
-    parts: list[RenderableType] = []
+def lines(listed: Sequence[Row], sums: Sequence[Total], told: Sequence[Note], *, wide: bool) -> Iterator[str]:
+    """The figures for a person: a line for each row, the sums, and what else there is to know.
+
+    No line is fitted to a width: names must be whole to be searched and copied.
+    """
     if listed:
-        parts += [_table(listed, wide=wide), Text(), _sums(sums)]
-    lines = [Text(f"{notes.some(names)}: {text}") for text, names in _grouped(told)]
-    if lines:
-        parts += [Text(), Text("NOTES", style="bold"), *(Padding(line, (0, 0, 0, 2)) for line in lines)]
-    return Group(*parts)
+        yield from _table(listed, wide=wide)
+        yield ""
+        yield from _sums(sums)
+    if told:
+        yield from (["", click.style("NOTES", bold=True)] if listed else ())
+        yield from (f"{notes.some(names)}: {text}" for text, names in _grouped(told))
 
 
-def _table(listed: Sequence[Row], *, wide: bool) -> Table:
-    found = _columns(("NODE", "PROVIDER", "RESOURCE", "CARD"), "UNIT")
-    on_one = any(row.free_on_one is not None for row in listed)
-    if on_one:
-        found.add_column("FREE ON ONE", justify="right")
-    if wide:
-        found.add_column("PODS", ratio=1, overflow="fold")
+def _table(listed: Sequence[Row], *, wide: bool) -> Iterator[str]:
+    head = ["NODE", "PROVIDER", "RESOURCE", "CARD", "TOTAL", "TAKEN", "FREE", "ON ONE", "UNIT"]
+    found = [head + (["PODS"] if wide else [])]
     for row in listed:
-        # A terminal shows which lines are free at a glance.
-        style = "dim" if row.free == 0 else ""
-        cells = [row.node or "(several)", row.provider, row.resource, row.card]
-        cells += [*_figures(row.total, row.taken, row.free), row.unit]
-        cells += [_figure(row.free_on_one, "")] if on_one else []
-        cells += [", ".join(f"{holder.pod} {holder.amount}" for holder in row.holders)] if wide else []
-        found.add_row(*map(Text, cells), style=style)
-        for card in row.cards if wide else ():
-            figures = _figures(card.total, card.taken, card.free)
-            found.add_row("", "", "", Text(f"  {card.name}"), *map(Text, figures), Text(row.unit), style="dim")
-    return found
-
-
-def _sums(sums: Iterable[Total]) -> Table:
-    found = _columns(("ALL NODES", "RESOURCE", "NODES"), "UNIT")
-    found.add_column("", overflow="fold")
-    for one in sums:
-        closed = f"{one.closed} of the free ones on nodes that take no new pods" if one.closed else ""
-        cells = [
-            one.provider,
-            one.resource,
-            str(one.nodes),
-            *_figures(one.total, one.taken, one.free),
-            one.unit,
-            closed,
+        cells = [row.node or _SEVERAL, row.provider, row.resource, row.card]
+        cells += [*map(_figure, (row.total, row.taken, row.free)), _figure(row.free_on_one, ""), row.unit]
+        found.append(cells + ([", ".join(f"{one.pod} {one.amount}" for one in row.holders)] if wide else []))
+        found += [
+            ["", "", "", f"  {card.name}", *map(str, (card.total, card.taken, card.free)), "", row.unit]
+            for card in (row.cards if wide else ())
         ]
-        found.add_row(*map(Text, cells))
-    return found
+    return _aligned(found, range(4, 8))
 
 
-def _columns(first: Iterable[str], last: str) -> Table:
-    found = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in first:
-        found.add_column(title, overflow="fold")
-    for title in ("TOTAL", "TAKEN", "FREE"):
-        found.add_column(title, justify="right", no_wrap=True)
-    found.add_column(last, no_wrap=True)
-    return found
+def _sums(sums: Iterable[Total]) -> Iterator[str]:
+    found = [["ALL NODES", "RESOURCE", "NODES", "TOTAL", "TAKEN", "FREE", "UNIT"]]
+    for one in sums:
+        figures = map(_figure, (one.nodes, one.total, one.taken, one.free))
+        closed = f"of the free {one.closed} on nodes that take no new pods" if one.closed else ""
+        found.append([one.provider, one.resource, *figures, one.unit, closed])
+    return _aligned(found, range(2, 6))
 
 
-def _figures(*amounts: int | None) -> list[str]:
-    return [_figure(amount) for amount in amounts]
+def _aligned(found: Sequence[Sequence[str]], right: range) -> Iterator[str]:
+    """Columns two blanks apart, those of figures to the right, the first line bold."""
+    widths = [max(map(len, column)) for column in zip_longest(*found, fillvalue="")]
+    for number, cells in enumerate(found):
+        line = "  ".join(
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(cells, widths, strict=False))
+        ).rstrip()
+        yield line if number else click.style(line, bold=True)
 
 
 def _figure(amount: int | None, unknown: str = "?") -> str:
@@ -226,5 +206,5 @@ def _grouped(told: Iterable[Note]) -> Iterator[tuple[str, list[str]]]:
     """Each text once, with its nodes, in the order of the nodes."""
     groups: dict[str, list[str]] = {}
     for note in told:
-        groups.setdefault(note.text, []).append(note.node or "(several)")
+        groups.setdefault(note.text, []).append(note.node or _SEVERAL)
     yield from groups.items()

@@ -70,6 +70,7 @@ async def read(client: Client, node: str | None, *, dynamic: bool) -> Found:
     """
     reader = _Reader(client)
     served = dynamic and await _serves_claims(client)
+    wanted = (NODE, POD, SLICE, CLAIM) if served else (NODE, POD)
     nodes, pods, slices, claims = await asyncio.gather(
         reader.all(NODE, _whole, f"metadata.name={node}" if node else ""),
         reader.all(POD, taken, f"{_LIVE},spec.nodeName={node}" if node else _LIVE),
@@ -81,8 +82,8 @@ async def read(client: Client, node: str | None, *, dynamic: bool) -> Found:
         nodes=nodes or [],
         pods=pods,
         devices=[device for device in found if node in {None, device.node}],
-        refused=tuple(_name(resource) for resource in reader.refused),
-        remedy=_remedy(reader.refused, (NODE, POD, *((SLICE, CLAIM) if served else ()))),
+        refused=tuple(_name(resource) for resource in wanted if resource in reader.refused),
+        remedy=_remedy(reader.refused, wanted),
     )
 
 
