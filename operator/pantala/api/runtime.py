@@ -59,7 +59,7 @@ class Runtime(Block):
     batching: Batching | None = None
     """Joining of single requests into batches. Default: none."""
     workers: Annotated[int, Field(ge=1, le=256)] | None = Field(default=None, examples=[2])
-    """Copies of the model that one replica runs: workers of TorchServe, instances of Triton (per card). Default: 1."""
+    """Copies of the model that one replica runs: workers of TorchServe, instances of Triton, in equal parts on each of its cards. Default: 1, with Triton 1 on each card."""
     config: Annotated[dict[str, Annotated[str, Field(max_length=2048)]], Field(max_length=64)] | None = Field(
         default=None, examples=[{"default_response_timeout": "300"}]
     )
