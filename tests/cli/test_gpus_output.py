@@ -1,6 +1,9 @@
 """`pantala gpus`, from objects to lines."""
 
 import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,13 +23,23 @@ from tests.golden import assert_golden
 Counted = tuple[list[Row], list[Total], list[Note]]
 
 
-def counted(*, pods: bool = True) -> Counted:
-    """The figures of the fleet, as the command has them with and without the right to list pods."""
-    held = [one for pod in fleet.PODS if (one := taken(pod)) is not None] if pods else None
-    offered = devices(fleet.SLICES, fleet.CLAIMS)
-    found = rows(fleet.NODES, held, offered, AcceleratorSettings())
-    closed = frozenset(node["metadata"]["name"] for node in fleet.NODES if notes.takes_no_pods(node))
-    return found, totals(found, closed), notes.of_nodes(fleet.NODES, found, held or (), offered)
+def counted(
+    nodes: Sequence[fleet.Object] = fleet.NODES, *, pods: bool = True, without: frozenset[str] = frozenset()
+) -> Counted:
+    """The figures of nodes of the fleet, as the command has them with and without the right to list pods.
+
+    Args:
+        nodes: Those that there are.
+        pods: Whether their pods may be listed.
+        without: Names of pods that are not there.
+    """
+    names = {node["metadata"]["name"] for node in nodes}
+    there = [pod for pod in fleet.PODS if pod["spec"]["nodeName"] in names and pod["metadata"]["name"] not in without]
+    held = [one for pod in there if (one := taken(pod)) is not None] if pods else None
+    offered = [one for one in devices(fleet.SLICES, fleet.CLAIMS) if one.node in names]
+    found = rows(nodes, held, offered, AcceleratorSettings())
+    closed = frozenset(node["metadata"]["name"] for node in nodes if notes.takes_no_pods(node))
+    return found, totals(found, closed), notes.of_nodes(nodes, found, held or (), offered)
 
 
 def drawn(figures: Counted, *, wide: bool) -> str:
@@ -55,3 +68,25 @@ def test_json() -> None:
     found: dict[str, Any] = document(*counted(), ["pods"])
     assert json.loads(json.dumps(found)) == found
     assert_golden("cli-gpus/all.json", json.dumps(found, indent=2) + "\n")
+
+
+SECTION = re.search(
+    r"^## `pantala gpus`$(.*?)^## ", (Path(__file__).parents[2] / "docs/cli.md").read_text(), re.MULTILINE | re.DOTALL
+)
+
+
+def test_documented_example() -> None:
+    """The example in docs/cli.md is what the command prints."""
+    assert SECTION is not None
+    nodes = [node for node in fleet.NODES if node["metadata"]["name"] in {"gpu-hami", "gpu-nvidia"}]
+    printed = drawn(counted(nodes, without=frozenset({"hami-c", "peeks"})), wide=False)
+    assert f"```\n{printed}```" in SECTION[1]
+
+
+def test_documented_fields() -> None:
+    """Each field of the JSON form is in docs/cli.md."""
+    assert SECTION is not None
+    found = document(*counted(), ["pods"])
+    for part in ("resources", "totals", "notes"):
+        line = next(line for line in SECTION[1].splitlines() if line.startswith(f"| `{part}[]`"))
+        assert [key for key in found[part][0] if f"`{key}" not in line] == []
