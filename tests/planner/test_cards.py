@@ -56,6 +56,29 @@ def test_a_new_default_changes_nothing(world: World) -> None:
     assert "nvidia.com/gpucores" in limits(fresh)
 
 
+@pytest.mark.parametrize(
+    ("default", "fields", "blamed"),
+    [
+        ("volcano", {"template": {"spec": {"schedulerName": "mine"}}}, "template.spec.schedulerName"),
+        (
+            "tencent",
+            {"runtime": {"name": "triton", "env": [{"name": "LD_LIBRARY_PATH", "value": "/x"}]}},
+            "runtime.env",
+        ),
+    ],
+)
+def test_what_is_in_the_way_of_the_default(default: str, fields: dict[str, Any], blamed: str) -> None:
+    """What admission refuses where the provider is named is refused here where the installation's is meant; not with others."""
+    world = World(model(accelerator={"count": 1}, **fields), installed(default))
+    world.settle()
+    bad = world.plan().invalid["v1"]
+    assert bad.field == blamed
+    assert bad.message.startswith(f"accelerator.provider is not set, so the installation's {default} is meant: ")
+    world.settings = NVIDIA
+    world.settle()
+    assert provider(world) == "nvidia"
+
+
 def test_another_field_keeps_the_provider(world: World) -> None:
     """A change that has nothing to do with cards renders anew, with the provider that the pods have."""
     world.settings = HAMI
@@ -135,7 +158,9 @@ def test_what_the_default_cannot_express_is_refused() -> None:
     world.roll_out("v1")
     (refused,) = refusals(world)
     assert refused["reason"] == "InvalidSpec"
-    assert refused["message"].startswith("Version v2, accelerator.memoryPerCard: accelerator.provider is not set, so the ")
+    assert refused["message"].startswith(
+        "Version v2, accelerator.memoryPerCard: accelerator.provider is not set, so the "
+    )
     assert "installation's nvidia is meant" in refused["message"]
     assert "use one that can (hami, " in refused["message"]
     assert {it["type"]: it["status"] for it in world.report().status["conditions"]}["Ready"] == "True"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from pantala.accelerators.aliyun import Aliyun
 from pantala.accelerators.base import Accelerator, Claim
@@ -12,8 +13,9 @@ from pantala.accelerators.nvidia import Nvidia
 from pantala.accelerators.tencent import Tencent
 from pantala.accelerators.visible_devices import VisibleDevices
 from pantala.accelerators.volcano import Volcano
+from pantala.api import rules_escapes
 from pantala.api.accelerator import Accelerator as AcceleratorSpec
-from pantala.api.rules import rules_of
+from pantala.api.rules import Node, rules_of
 from pantala.manifest.settings import AcceleratorSettings
 from pantala.manifest.types import Invalid, PodParts
 
@@ -53,13 +55,16 @@ def provider(spec: AcceleratorSpec, node_selector: Mapping[str, str], settings: 
     return settings.provider
 
 
-def claim(spec: AcceleratorSpec, name: str, settings: AcceleratorSettings) -> Claim | Invalid:
+def claim(
+    spec: AcceleratorSpec, name: str, settings: AcceleratorSettings, around: Node = MappingProxyType({})
+) -> Claim | Invalid:
     """What a pod asks of a provider, or why this one cannot express it.
 
     Args:
         spec: What is asked for.
         name: The provider, as `provider` says.
         settings: The installation's.
+        around: What else the version says, `template` and `runtime`, which may be in the provider's way.
     """
     known = PROVIDERS.get(name)
     origin = "" if spec.provider else f"accelerator.provider is not set, so the installation's {name} is meant: "
@@ -72,6 +77,10 @@ def claim(spec: AcceleratorSpec, name: str, settings: AcceleratorSettings) -> Cl
         for rule in rules_of("Accelerator"):
             if not rule.holds(block):
                 return Invalid("NotExpressible", f"{origin}{rule.message}.", f"accelerator{rule.field}")
+        whole = {"runtime": {}, **around, "versions": [{"accelerator": block}]}
+        for rule in rules_escapes.RULES:
+            if rule.block == "Spec" and not rule.holds(whole):
+                return Invalid("NotExpressible", f"{origin}{rule.message}.", rule.field.removeprefix("."))
     made = known.claim(spec.model_copy(update={"provider": name}), settings)
     return _renamed(made, settings.resource_names)
 

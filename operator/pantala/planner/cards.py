@@ -43,7 +43,8 @@ def of(version: ResolvedVersion, settings: Settings, recorded: Cards | None = No
         provider = recorded.provider
     else:
         provider = accelerators.provider(asked, selector, settings.accelerators)
-    claim = accelerators.claim(asked, provider, settings.accelerators)
+    around = {"runtime": version.runtime.as_dict(), "template": version.template.as_dict() if version.template else {}}
+    claim = accelerators.claim(asked, provider, settings.accelerators, around)
     return claim if isinstance(claim, Invalid) else Cards(provider, choice, claim)
 
 
