@@ -10,7 +10,7 @@ PYTEST ?= $(BIN)/pytest
 PYTEST_ARGS ?=
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-down test unit lint format crds image bench tools tools-test tools-mesh tools-keda tools-p2p e2e-kind clean
+.PHONY: help setup demo demo-down test unit lint format crds image bench tools tools-test tools-mesh tools-keda tools-p2p soak e2e-kind clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ crds: setup ## Generate the CRD, its copy in the chart and the reference from th
 
 image: setup ## Build Pantala's image for the local cluster, without Docker (Dockerfile: the release's)
 	@$(BIN)/python -m tests.cluster.images build pantala
+
+soak: tools-test ## Run tests that have a long form in it: gigabytes, many rounds (half an hour)
+	@PANTALA_SOAK=1 $(PYTEST) -m soak -s $(PYTEST_ARGS)
 
 bench: tools-test ## Measure: models per second against a bare client, the fetcher against rclone
 	@$(PYTEST) -m bench -s tests/bench $(PYTEST_ARGS)

@@ -11,12 +11,13 @@ from pantala.traffic import policies
 from pantala.traffic.route import Route
 from tests.cluster.addons.mesh_fixtures import Mesh
 from tests.cluster.errors import ClusterError
+from tests.soak import soak
 from tests.traffic.hostile import routes
 from tests.traffic.policy_cases import CASES, route
 
-pytestmark = pytest.mark.mesh
+pytestmark = [pytest.mark.mesh, pytest.mark.soak]
 
-COUNT = 300
+COUNT = soak(100, 300)
 
 
 def judged(mesh: Mesh, made: list[Manifest]) -> list[Manifest]:
@@ -32,10 +33,10 @@ def judged(mesh: Mesh, made: list[Manifest]) -> list[Manifest]:
 
 
 def test_hostile_wishes_stay_data(mesh_plane: Mesh) -> None:
-    """Every object of 300 hostile models is accepted, and what is stored is what was built, letter for letter."""
+    """Every object of many hostile models is accepted, and what is stored is what was built, letter for letter."""
     made = [it for one in routes(COUNT, seed=6) for it in policies.objects(_here(one))]
     kinds = Counter(it["kind"] for it in made)
-    assert min(kinds[kind] for kind in ("EnvoyFilter", "AuthorizationPolicy", "RequestAuthentication")) >= 50
+    assert min(kinds[kind] for kind in ("EnvoyFilter", "AuthorizationPolicy", "RequestAuthentication")) >= COUNT / 6
     assert len(made) >= 2 * COUNT
     stored = judged(mesh_plane, made)
     assert [it["metadata"]["name"] for it in stored] == [it["metadata"]["name"] for it in made]

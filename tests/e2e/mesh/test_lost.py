@@ -15,12 +15,13 @@ from tests.cluster.process import wait_for
 from tests.e2e.mesh.crowd import Crowd
 from tests.e2e.mesh.processes import OperatorProcess
 from tests.e2e.mesh.support import LEARNS, Exposed
+from tests.soak import soak
 
-pytestmark = [pytest.mark.e2e, pytest.mark.mesh]
+pytestmark = [pytest.mark.e2e, pytest.mark.mesh, pytest.mark.soak]
 
 Expose = Callable[[str, str], Exposed]
-CHANGES = 20
-"""How often the weights are changed."""
+CHANGES, KILLS = soak((6, 2), (20, 3))
+"""How often the weights are changed, and how often the operator is killed amid a change."""
 MOST_PASSES = 30
 """Passes over two models in 7.5 s in which their routes are refused, tried again every 5 s."""
 
@@ -34,7 +35,7 @@ def _crowd(*models: Exposed) -> Crowd:
 
 
 def test_nothing_is_lost_when_the_route_changes(expose: Expose, mesh: Mesh, operator: OperatorProcess) -> None:
-    """Weights changed 20 times, istiod away, the operator killed amid a change, replicas, targets and versions changed: 0 lost.
+    """Weights changed many times, istiod away, the operator killed amid a change, replicas, targets and versions changed: 0 lost.
 
     After each change the new weights are in Envoy, and only versions of the new split answer.
     """
@@ -92,7 +93,7 @@ def _without_istiod(crowd: Crowd, models: list[Exposed], mesh: Mesh, operator: O
 
 def _without_operator(crowd: Crowd, models: list[Exposed], operator: OperatorProcess) -> None:
     crowd.step("operator killed amid a change")
-    for number in range(3):
+    for number in range(KILLS):
         share = 30 + number
         for model in models:
             model.weigh(v1=share, v2=100 - share)

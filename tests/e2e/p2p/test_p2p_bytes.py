@@ -15,12 +15,13 @@ import pytest
 from tests.cluster.addons import models
 from tests.e2e.p2p.space import HOST, SOURCES, Counted, PeerSpace, total
 from tests.e2e.support import BUCKET
+from tests.soak import soak
 
-pytestmark = [pytest.mark.e2e, pytest.mark.p2p]
+pytestmark = [pytest.mark.e2e, pytest.mark.p2p, pytest.mark.soak]
 
 MIB = 1 << 20
-SIZE = int(os.environ.get("PANTALA_P2P_MIB", "1024")) * MIB
-"""Bytes of the weights."""
+SIZE = soak(96, 1024) * MIB
+"""Bytes of the weights: two dozen pieces of dfdaemon and a dozen chunks of ours, or more than fits any buffer."""
 WEIGHTS = "weights.bin"
 SLACK = 1.02
 """What the store may give in all, as a multiple of the model."""
