@@ -189,7 +189,7 @@ def missing_gpu(at: Story) -> None:
     """The scheduler finds no node with a card."""
     at.put()
     at.apply(accelerator={"provider": "nvidia", "count": 1})
-    at.told("NoGPU", r"nvidia\.com/gpu", "accelerator", "add a node")
+    at.told("CardsMissing", r"nvidia\.com/gpu", "accelerator", "Add a node", "pantala gpus", stalled=False)
     at.change(accelerator=None)
     at.healed()
 

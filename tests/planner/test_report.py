@@ -13,6 +13,7 @@ from pantala.manifest.types import Manifest, Ref
 from pantala.planner.report import unreadable
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
+from tests.planner.nodes import node
 from tests.planner.world import FULL_PROBLEMS, NOW, World, full_world, model, ready_pod, version
 
 CONFLICT = Problem(Reason.NAME_CONFLICT, "Service vision/resnet exists already.")
@@ -328,3 +329,44 @@ def test_ledger_has_room() -> None:
     status = world.report().status
     assert [len(item["replicas"]) for item in status["versions"]] == [20, 20]
     assert len(orjson.dumps(status)) < 24 * 1024
+
+
+def test_waiting_for_cards() -> None:
+    """A model that waits for cards says what the nodes lack; that is no standstill, and one Warning for each reason tells of it."""
+    world = World(model(accelerator={"provider": "nvidia", "count": 4}))
+    world.settle()
+    message = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
+    found = ready_pod("v1")
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    world.pods = [{**found, "spec": {"nodeName": None}, "status": {"phase": "Pending", "conditions": [condition]}}]
+
+    def told_of(*nodes: Manifest) -> tuple[str, list[str]]:
+        world.nodes = nodes
+        outcome = world.report()
+        conditions = told(outcome.status)
+        assert conditions["Ready"][0] == "False"
+        assert "Stalled" not in conditions
+        assert conditions["Ready"][1] == conditions["Reconciling"][1]
+        return conditions["Ready"][1], [notice.reason for notice in outcome.events if notice.type == "Warning"]
+
+    assert told_of(node("a")) == ("CardsMissing", ["CardsMissing"])
+    assert told_of(node("a")) == ("CardsMissing", [])
+    assert told_of(node("a", allocatable={"nvidia.com/gpu": "2"})) == ("AskedTooMuch", ["AskedTooMuch"])
+    assert told_of(node("a", allocatable={"nvidia.com/gpu": "8"})) == ("NoGPU", ["NoGPU"])
+    assert "on a, which has 8 cards in all" in world.model["status"]["versions"][0]["message"]
+
+
+def test_a_pod_that_no_scheduler_sees() -> None:
+    """Nothing happens to such a pod, so the plan says when to look again; then the model says which scheduler is missing."""
+    world = World(model(template={"spec": {"schedulerName": "mine"}}))
+    world.settle()
+    found = ready_pod("v1")
+    created = {**found["metadata"], "creationTimestamp": NOW.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    world.pods = [
+        {"metadata": created, "spec": {"nodeName": None, "schedulerName": "mine"}, "status": {"phase": "Pending"}}
+    ]
+    assert world.plan().wait == 15
+    assert told(world.report().status)["Ready"][1] == "Starting"
+    after = world.report(now=NOW + timedelta(seconds=15))
+    assert told(after.status)["Ready"] == ("False", "SchedulerMissing")
+    assert "no scheduler mine" in after.status["versions"][0]["message"]

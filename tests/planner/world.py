@@ -52,6 +52,7 @@ class World:
         self.pods: list[Manifest] = []
         self.now = NOW
         self.mesh = Mesh.NONE
+        self.nodes: tuple[Manifest, ...] | None = None
         self.claim_templates = Availability.SERVED
 
     def seen(self) -> Observed:
@@ -61,6 +62,7 @@ class World:
             copy.deepcopy(self.children),
             tuple(self.pods),
             self.mesh,
+            nodes=self.nodes,
             claim_templates=self.claim_templates,
         )
 

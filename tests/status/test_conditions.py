@@ -54,7 +54,7 @@ def test_time_moves_when_the_status_flips() -> None:
 
 def test_order_and_absence() -> None:
     """Conditions are in the order of their types, and one that is not given any more disappears."""
-    stalled = Condition("Stalled", status=True, reason=Reason.NO_GPU, message="words")
+    stalled = Condition("Stalled", status=True, reason=Reason.UNSCHEDULABLE, message="words")
     both = conditions.merge([], [stalled, ready("False")], 1, NOW)
     assert [it["type"] for it in both] == ["Ready", "Stalled"]
     assert [it["type"] for it in conditions.merge(both, [ready("True")], 1, NOW)] == ["Ready"]

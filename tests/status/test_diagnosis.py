@@ -7,6 +7,7 @@ import pytest
 
 from pantala.errors import FetchFailure
 from pantala.status.diagnosis import diagnose
+from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
 
 POD = "resnet-v1-7c9f-abcde"
@@ -394,3 +395,80 @@ def test_long_words_are_cut_at_the_front() -> None:
     assert problem is not None
     assert len(problem.message) < 1024
     assert "fatal: no space left" in problem.message
+
+
+ALLOCATE = "Pod was rejected: Allocate failed due to rpc error: code = Unknown desc = {}, which is unexpected"
+UNAVAILABLE = "requested number of devices unavailable for nvidia.com/gpu"
+TWO_SHARES = 'invalid allocation request for "nvidia.com/gpu": invalid request: maximum request size for shared resources is 1; found 2'
+
+# What a kubelet says of a pod that it turned away, and words of the message; None: that is no matter of cards.
+REFUSALS: dict[str, tuple[str, str | None]] = {
+    "shares": (ALLOCATE.format(TWO_SHARES), "accelerator.count: 1"),
+    "shares, of an older plugin": (
+        ALLOCATE.format("request for 'nvidia.com/gpu: 2' too large: maximum request size for shared resources is 1"),
+        "one share only",
+    ),
+    "Tencent, cores": (ALLOCATE.format("cores are greater than 100, must be multiple of 100"), "gpu-manager"),
+    "Tencent, no memory": (
+        ALLOCATE.format("that cores or memory is zero is not permitted in share mode"),
+        "memoryPerCard",
+    ),
+    "Tencent, not its scheduler": (
+        ALLOCATE.format("candidate pod not found for request &AllocateRequest{}"),
+        "another one placed the pod",
+    ),
+    "Volcano, not its scheduler": (ALLOCATE.format("cannot get valid pod"), "another one placed the pod"),
+    "kubelet": (
+        f"Pod was rejected: Allocate failed due to {UNAVAILABLE}. Requested: 1, Available: 0, which is unexpected",
+        "fewer cards than the scheduler believed",
+    ),
+    "any plugin": (ALLOCATE.format("no such device"), "device plugin"),
+    "CPU manager": ("Pod was rejected: Allocate failed due to not enough cpus available to satisfy request", None),
+}
+
+
+def refused(text: str, created: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
+    found = pod(created, phase="Failed", reason="UnexpectedAdmissionError", message=text)
+    return {**found, "spec": {"nodeName": "gpu-0"}}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_a_node_refuses(case: str) -> None:
+    """A pod that a device plugin did not serve names the node, says why, what to do, and what the plugin said."""
+    text, words = REFUSALS[case]
+    problem = diagnose(None, [refused(text)])
+    assert problem is not None
+    assert problem.reason is (Reason.CARDS_REFUSED if words else Reason.EVICTED)
+    assert text in problem.message
+    if words:
+        assert words in problem.message
+        assert "gpu-0" in problem.message
+
+
+def test_what_a_node_refused_stays_until_another_takes_the_pod() -> None:
+    """Pods that were turned away stay; a newer one that a node took is their successor, and one without a node is not."""
+    text = REFUSALS["shares"][0]
+    newer = pod("2026-01-01T00:01:00Z")
+    problem = diagnose(None, [refused(text), newer])
+    assert problem is not None
+    assert problem.reason is Reason.CARDS_REFUSED
+    assert diagnose(None, [refused(text), {**newer, "spec": {"nodeName": "gpu-1"}}]) is None
+    late = refused(text, "2026-01-01T00:02:00Z")
+    assert diagnose(None, [late, {**newer, "spec": {"nodeName": "gpu-1"}}]) is not None
+
+
+def test_who_knows_more_is_asked() -> None:
+    """Whoever knows the nodes is asked about pods without one; in an update only what room would not mend is theirs."""
+    waits = unscheduled("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")
+
+    def say(reason: Reason | None, *, updating: bool = False) -> Reason | None:
+        told = Problem(reason, "words") if reason else None
+        problem = diagnose(None, [waits], updating=updating, explain=lambda _: told)
+        return problem.reason if problem else None
+
+    assert say(Reason.CARDS_TAINTED) is Reason.CARDS_TAINTED
+    assert say(None) is Reason.NO_GPU
+    assert say(Reason.ASKED_TOO_MUCH, updating=True) is Reason.ASKED_TOO_MUCH
+    assert say(Reason.NO_GPU, updating=True) is Reason.NO_ROOM_TO_SURGE
+    taken = {**pod(), "spec": {"nodeName": "gpu-0"}}
+    assert diagnose(None, [taken], explain=lambda _: Problem(Reason.NO_GPU, "words")) is None

@@ -196,7 +196,7 @@ def _of_pod(pod: Manifest, *, updating: bool, explain: Explain | None) -> Proble
     name, status = pod["metadata"]["name"], pod.get("status", {})
     if status.get("phase") == "Failed":
         return _failed(pod, status)
-    if not (pod.get("spec") or {}).get("nodeName") and (problem := _homeless(pod, updating=updating, explain=explain)):
+    if (problem := _homeless(pod, updating=updating, explain=explain)) is not None:
         return problem
     for state in (*_containers(status, "initContainerStatuses"), *_containers(status, "containerStatuses")):
         problem = _of_container(name, state)
@@ -217,8 +217,8 @@ def _failed(pod: Manifest, status: Mapping[str, Any]) -> Problem:
 
 
 def _homeless(pod: Manifest, *, updating: bool, explain: Explain | None) -> Problem | None:
-    """What is known of a pod that no node has taken."""
-    told = explain(pod) if explain is not None else None
+    """Why no node has taken a pod; None if one has, or nothing is known."""
+    told = explain(pod) if explain is not None and not (pod.get("spec") or {}).get("nodeName") else None
     if told is not None and not (updating and told.reason in _ROOM):
         return told
     for condition in pod.get("status", {}).get("conditions", ()):
