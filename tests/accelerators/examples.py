@@ -5,6 +5,7 @@
 extended resources. The documentation shows this table, and a test holds both against what is rendered.
 """
 
+import json
 from dataclasses import dataclass, field
 
 from pantala.manifest.settings import AcceleratorSettings
@@ -310,8 +311,92 @@ ALIYUN = (
     ),
 )
 
-DRA: tuple[Example, ...] = ()
-"""Of DynamicResourceAllocation; `theirs` has `claim`, the spec of the ResourceClaimTemplate."""
+_DRIVER = "https://github.com/kubernetes-sigs/dra-driver-nvidia-gpu/blob/main/site/content/docs/guides/gpu-allocation"
+_TOLERATIONS = "tolerations: [{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}]"
+_LARGE = "device.capacity['gpu.nvidia.com'].memory.isGreaterThan(quantity(\"40Gi\"))"
+_HOPPER = (
+    "device.attributes['gpu.nvidia.com'].architecture == 'Hopper'"
+    " && device.capacity['gpu.nvidia.com'].memory.isGreaterThan(quantity(\"80Gi\"))"
+)
+
+
+def _claim(name: str, device_class: str, *expressions: str) -> str:
+    """The example's `claim`: the spec of a ResourceClaimTemplate with one request."""
+    exactly: dict[str, object] = {"deviceClassName": device_class}
+    if expressions:
+        exactly["selectors"] = [{"cel": {"expression": expression}} for expression in expressions]
+    request = {"name": name, "exactly": exactly}
+    return json.dumps({"claim": {"spec": {"devices": {"requests": [request]}}}})
+
+
+_A100 = _claim(
+    "gpu", "gpu.nvidia.com", "device.attributes['gpu.nvidia.com'].productName.lowerAscii().matches('^.*a100.*$')"
+)
+_PROFILE = _claim("mig", "mig.nvidia.com", "device.attributes['gpu.nvidia.com'].profile == '1g.5gb'")
+
+DRA = (
+    Example(
+        "NVIDIA's driver of DynamicResourceAllocation",
+        "Any card",
+        f"{_DRIVER}/allocating-gpus.md#request-any-gpu",
+        f"{_claim('gpu', 'gpu.nvidia.com')[:-1]}, {_TOLERATIONS}}}",
+        "{provider: dra}",
+        less=_TOLERATIONS,
+        why="Tolerations are in template.spec.tolerations.",
+    ),
+    Example(
+        "NVIDIA's driver of DynamicResourceAllocation",
+        "A card by its name",
+        f"{_DRIVER}/allocating-gpus.md#select-a-gpu-by-product-name",
+        _A100,
+        "{provider: dra, cardType: {allow: [A100]}}",
+        less=_A100,
+        more=_claim(
+            "gpu",
+            "gpu.nvidia.com",
+            "'productName' in device.attributes[device.driver] && cel.bind(name,"
+            " device.attributes[device.driver].productName.lowerAscii(), name.contains('a100'))",
+        ),
+        why="The expression asks first whether there is a name: one that fails on a device ends the search.",
+    ),
+    Example(
+        "NVIDIA's driver of DynamicResourceAllocation",
+        "A card by its memory",
+        f"{_DRIVER}/allocating-gpus.md#select-a-gpu-by-memory-size",
+        _claim("gpu", "gpu.nvidia.com", _LARGE),
+        json.dumps({"provider": "dra", "selectors": [_LARGE]}),
+    ),
+    Example(
+        "NVIDIA's driver of DynamicResourceAllocation",
+        "A card by what it is and has",
+        f"{_DRIVER}/allocating-gpus.md#combine-attribute-and-capacity-selectors",
+        _claim("gpu", "gpu.nvidia.com", _HOPPER),
+        json.dumps({"provider": "dra", "selectors": [_HOPPER]}),
+    ),
+    Example(
+        "NVIDIA's driver of DynamicResourceAllocation",
+        "Any slice",
+        f"{_DRIVER}/mig.md#request-any-mig-device",
+        _claim("mig", "mig.nvidia.com"),
+        "{provider: dra, deviceClass: mig.nvidia.com}",
+    ),
+    Example(
+        "NVIDIA's driver of DynamicResourceAllocation",
+        "A slice by its profile",
+        f"{_DRIVER}/mig.md#select-a-mig-profile",
+        _PROFILE,
+        "{provider: dra, profile: 1g.5gb}",
+        less=_PROFILE,
+        more=_claim(
+            "mig",
+            "mig.nvidia.com",
+            "device.driver == 'gpu.nvidia.com' && 'profile' in device.attributes['gpu.nvidia.com']"
+            " && device.attributes['gpu.nvidia.com'].profile == '1g.5gb'",
+        ),
+        why="The expression asks first whether there is a profile: one that fails on a device ends the search.",
+    ),
+)
+"""`theirs` has `claim`, the spec of the ResourceClaimTemplate."""
 
 VISIBLE_DEVICES = (
     Example(

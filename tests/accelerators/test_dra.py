@@ -114,7 +114,7 @@ WORDS = {
             "preemption: 0/4 nodes are available: 4 Preemption is not helpful for scheduling."
         ),
         Cause.DEVICES,
-        "16 devices of DeviceClass gpu.nvidia.com that meet cardType.allow H100 free on one of them",
+        "16 devices of DeviceClass gpu.nvidia.com that meet cardType.allow H100 free, of 3 that were looked at",
     ),
     "key": (
         spec(profile="1g.10gb", selectors=["true", "device.attributes['gpu.nvidia.com'].nokey == 'x'"]),

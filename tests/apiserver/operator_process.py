@@ -33,6 +33,8 @@ PATHS = {
     "InferenceModel": "/apis/pantala.dev/v1alpha1/namespaces/{}/inferencemodels",
     "Pod": "/api/v1/namespaces/{}/pods",
     "Event": "/apis/events.k8s.io/v1/namespaces/{}/events",
+    "ResourceClaim": "/apis/resource.k8s.io/v1/namespaces/{}/resourceclaims",
+    "ResourceClaimTemplate": "/apis/resource.k8s.io/v1/namespaces/{}/resourceclaimtemplates",
     "Lease": "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
 }
 CHILDREN = ("Deployment", "Service", "ConfigMap", "PodDisruptionBudget", "HorizontalPodAutoscaler")

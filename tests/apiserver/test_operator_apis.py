@@ -16,6 +16,7 @@ from pantala.cluster.cache import Cache, Key
 from pantala.cluster.client import Client
 from pantala.cluster.optional import OptionalKinds
 from pantala.cluster.resources import (
+    CLAIM_TEMPLATE,
     DESTINATION_RULE,
     GATEWAYS,
     HTTP_ROUTE,
@@ -38,8 +39,10 @@ from tests.cluster.process import wait_for
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.mesh]
 
-ISTIO = frozenset(resource for resource in OPTIONAL if resource.group.endswith("istio.io"))
-GATEWAY_API = frozenset(OPTIONAL) - ISTIO
+MESHES = tuple(resource for resource in OPTIONAL if resource is not CLAIM_TEMPLATE)
+"""The kinds of these tests; ResourceClaimTemplates are always there."""
+ISTIO = frozenset(resource for resource in MESHES if resource.group.endswith("istio.io"))
+GATEWAY_API = frozenset(MESHES) - ISTIO
 GROUPS = (".istio.io", ".gateway.networking.k8s.io")
 SECONDS = 60.0
 
@@ -82,7 +85,7 @@ def present(operator: Operator) -> frozenset[Resource]:
     text = operator.get("/metrics")[1]
     return frozenset(
         resource
-        for resource in OPTIONAL
+        for resource in MESHES
         if f'pantala_api_present{{group="{resource.group}",kind="{resource.kind}"}} 1.0' in text
     )
 
@@ -94,7 +97,7 @@ def wait_present(operator: Operator, kinds: frozenset[Resource]) -> None:
 
 def watches(log: AuditLog, user: str, since: int) -> Counter[tuple[str, str, str]]:
     """Watches of optional kinds that were opened: plural with group, namespace, answer."""
-    kinds = {(resource.group, resource.plural): resource for resource in OPTIONAL}
+    kinds = {(resource.group, resource.plural): resource for resource in MESHES}
     found: Counter[tuple[str, str, str]] = Counter()
     for call in log.calls(since, user=user):
         kind = kinds.get((call.raw.get("objectRef", {}).get("apiGroup", ""), call.resource))
@@ -131,8 +134,8 @@ def arrive_and_leave(made: Installation, operator: Operator, cluster: Cluster, l
     istio.install(cluster)
     wait_present(operator, ISTIO)
     gateway_api.install(cluster)
-    wait_present(operator, frozenset(OPTIONAL))
-    opened = {(kind.title, "", "200"): 1 for kind in OPTIONAL}
+    wait_present(operator, frozenset(MESHES))
+    opened = {(kind.title, "", "200"): 1 for kind in MESHES}
     wait_for(lambda: watches(log, made.user, begin) == opened, "one watch of each kind", SECONDS)
     made.space.model("meanwhile")
     made.space.wait_ready("meanwhile")
@@ -155,7 +158,7 @@ def test_in_some_namespaces(install: Callable[..., Installation], kwok_cluster: 
     mark = log.mark()
     istio.install(kwok_cluster)
     gateway_api.install(kwok_cluster)
-    mine = frozenset(OPTIONAL) - frozenset(GATEWAYS)
+    mine = frozenset(MESHES) - frozenset(GATEWAYS)
     wait_present(operator, mine)
     opened = {(kind.title, name, "200"): 1 for kind in mine for name in made.names}
     wait_for(lambda: watches(log, made.user, mark) == opened, "one watch per kind and namespace", SECONDS)

@@ -26,14 +26,15 @@ DRIVER = "gpu.nvidia.com"
 """NVIDIA's driver, and the domain of its attributes (kubernetes-sigs/dra-driver-nvidia-gpu, deviceinfo.go)."""
 WHOLE, SLICE = "gpu.nvidia.com", "mig.nvidia.com"
 """The DeviceClasses of NVIDIA's chart: whole cards, and MIG slices."""
-REQUEST = "cards"
-"""Name of the pod's claim and of the request in it."""
+CLAIM = "cards"
+"""Name of the pod's claim, which its server's container has."""
 
 _ATTRIBUTES = "device.attributes[device.driver]"
 _GPU = Utilization("DCGM_FI_DEV_GPU_UTIL", 1.0, "pod", "namespace")
 _ENGINE = Utilization("DCGM_FI_PROF_GR_ENGINE_ACTIVE", 100.0, "pod", "namespace")
 """A slice has no utilization of its own but this ratio (DCGM, field identifiers). dcgm-exporter knows the pods of claims
-when it runs with KUBERNETES_ENABLE_DRA."""
+when it runs with KUBERNETES_ENABLE_DRA, but for slices that the driver cuts as needed: its gate DynamicMIG publishes them
+before they have a UUID (kubernetes-sigs/dra-driver-nvidia-gpu, docs/guides/gpu-allocation/mig.md)."""
 
 
 class Dra:
@@ -43,11 +44,14 @@ class Dra:
         """Ask for a number of devices of one class, all on the pod's node."""
         name = device_class(spec)
         expressions = (*own_selectors(spec), *(spec.selectors or ()))
-        exactly: Manifest = {"deviceClassName": name, "count": spec.count}
+        exactly: Manifest = {"deviceClassName": name}
+        if spec.count > 1:
+            exactly["count"] = spec.count
         if expressions:
             exactly["selectors"] = [{"cel": {"expression": expression}} for expression in expressions]
-        template = {"spec": {"devices": {"requests": [{"name": REQUEST, "exactly": exactly}]}}}
-        parts = PodParts(resource_claims=({"name": REQUEST, "resourceClaimTemplateName": TEMPLATE_NAME},))
+        request = {"name": "mig" if name == SLICE else "gpu", "exactly": exactly}
+        template = {"spec": {"devices": {"requests": [request]}}}
+        parts = PodParts(resource_claims=({"name": CLAIM, "resourceClaimTemplateName": TEMPLATE_NAME},))
         if spec.profile is None:
             count = str(spec.count)
             return Claim(parts, (Grant(name, count, count, "1 device", spec.count),), spec.count, template=template)
@@ -173,7 +177,7 @@ def unallocated(text: str, spec: Accelerator) -> Unallocated | None:
     if found := _NONE.search(text):
         return Unallocated(
             Cause.DEVICES,
-            f"{found[1]} nodes that could take the pod do not have {_wanted(spec)} free on one of them.",
+            f"no node has {_wanted(spec)} free, of {found[1]} that were looked at.",
             f"Ask for less in `accelerator`, free some, or add a node that has them. {_LOOK}",
         )
     return None

@@ -17,7 +17,7 @@ from pantala import naming
 from pantala.cluster import metrics
 from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
-from pantala.cluster.resources import BY_KIND, OPTIONAL, VIRTUAL_SERVICE, Resource, wave
+from pantala.cluster.resources import BY_KIND, CLAIM_TEMPLATE, OPTIONAL, VIRTUAL_SERVICE, Resource, wave
 from pantala.errors import ApiError
 from pantala.manifest.canonical import digest
 from pantala.manifest.contains import missing
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 _CONFLICT, _INVALID, _FORBIDDEN, _SERVER_ERROR = 409, 422, 403, 500
 _NOT_FOUND = 404
+_STEPS = {CLAIM_TEMPLATE: "Correct the expression in `accelerator.selectors`; pods of before go on meanwhile."}
+"""What to do about an object of a kind that is refused, where its fields are not those of the resource."""
 
 
 class Action(Enum):
@@ -201,5 +203,6 @@ def _refused(ref: Ref, error: ApiError, resource: Resource) -> Problem:
         step = "Mend or remove the webhook; it is tried again every 5 seconds."
         return Problem(Reason.WEBHOOK_FAILED, f"{ref} cannot be written: {error.message}. {step}")
     if error.status in {400, _INVALID}:
-        return Problem(Reason.REJECTED, f"{ref} is refused: {error.message}. Change the field that it names.")
+        step = _STEPS.get(resource, "Change the field that it names.")
+        return Problem(Reason.REJECTED, f"{ref} is refused: {' '.join(error.message.split())}. {step}")
     raise error
