@@ -70,10 +70,9 @@ class Mig:
         """Slices that the node advertises, by profile, unless they are shared in turn."""
         labels = units.labels(node)
         card = labels.get(nvidia.PRODUCT, "")
-        own = settings.resource_names.get(nvidia.RESOURCE, nvidia.RESOURCE)
         listed = {name: name for name in node.get("status", {}).get("allocatable", {}) if name.startswith(PREFIX)}
         if nvidia.SLICES in labels:
-            listed[own] = nvidia.RESOURCE
+            listed[nvidia.RESOURCE] = nvidia.RESOURCE
         return tuple(
             Offer("mig", name, total, "slices", card)
             for name, labelled in listed.items()

@@ -62,9 +62,8 @@ class Nvidia:
             return ()
         unit = "shares" if labels.get(STRATEGY) in STRATEGIES.values() else "cards"
         card, physical = labels.get(PRODUCT, ""), units.whole(labels.get(COUNT, ""))
-        own = settings.resource_names.get(RESOURCE, RESOURCE)
         return tuple(
             Offer("nvidia", name, total, unit, card, total if unit == "cards" else physical)
-            for name in dict.fromkeys((own, settings.shared_resource))
+            for name in dict.fromkeys((RESOURCE, settings.shared_resource))
             if (total := units.allocatable(node, name)) > 0
         )

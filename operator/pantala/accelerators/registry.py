@@ -31,6 +31,9 @@ PROVIDERS: dict[str, Accelerator] = {
 }
 """The vendors by `accelerator.provider`."""
 
+_OWN_NAMES = frozenset({"nvidia", "mig"})
+"""Providers whose resources cannot be renamed: what HAMi calls nvidia.com/gpu may be, beside NVIDIA's own plugin."""
+
 # CUDA images carry NVIDIA_VISIBLE_DEVICES=all. On a node whose default runtime is NVIDIA's, such a container sees every
 # card although it was given none (k8s-device-plugin, README). `void` makes that runtime behave like runc
 # (nvidia-container-toolkit, "Environment variables"); elsewhere the variable means nothing.
@@ -82,7 +85,7 @@ def claim(
             if rule.block == "Spec" and not rule.holds(whole):
                 return Invalid("NotExpressible", f"{origin}{rule.message}.", rule.field.removeprefix("."))
     made = known.claim(spec.model_copy(update={"provider": name}), settings)
-    return _renamed(made, settings.resource_names)
+    return made if name in _OWN_NAMES else _renamed(made, settings.resource_names)
 
 
 def _renamed(made: Claim, names: Mapping[str, str]) -> Claim:

@@ -23,7 +23,8 @@ class AcceleratorSettings:
     aliyun_unit: str = "GiB"
     """Unit of aliyun.com/gpu-mem: GiB, or MiB if the device plugin runs with `--memory-unit=MiB`. No node tells."""
     resource_names: Mapping[str, str] = field(default_factory=dict)
-    """Other names of resources, by the vendor's own name: HAMi's can be chosen at its installation."""
+    """Other names of resources, by the vendor's own name: HAMi's can be chosen at its installation. NVIDIA's plugin keeps its
+    names, also where HAMi's nvidia.com/gpu is called something else beside it."""
 
 
 @dataclass(frozen=True)
