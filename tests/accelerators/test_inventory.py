@@ -115,6 +115,13 @@ def test_own_card_is_not_seen_by_stealth() -> None:
     assert [row.holders[0].pod for row in counted([gpu], [other]) if row.total is None] == ["gpus/other"]
 
 
+def test_cards_that_nobody_offers() -> None:
+    """A node whose labels tell of cards is told to lack a device plugin, unless what a driver offers may not be looked at."""
+    bare = node("n", labels={"nvidia.com/gpu.present": "true"})
+    assert texts([bare]) == ["cards, by the labels, that nobody offers: is a device plugin running there?"]
+    assert notes.of_nodes([bare], [], [], None) == []
+
+
 def test_names_of_many() -> None:
     """Of many names some are told, and how many more there are."""
     assert notes.some(["a", "b", "c"]) == "a, b, c"

@@ -71,7 +71,7 @@ def test_nothing_taken(nothing: dict[str, Any]) -> None:
             2,
             [("GPU-a", 1000, 0), ("GPU-b", 1000, 0)],
         ),
-        # HAMi before 2.9 did not list init containers.
+        # Older HAMi, and Volcano, do not list init containers.
         ("GPU-a,NVIDIA,2000,30:;", 2, 1, [("GPU-a", 2000, 30)]),
     ],
 )

@@ -108,6 +108,19 @@ def test_one_provider(shop: Cluster) -> None:
     create(shop, *(node for node in fleet.NODES if node["metadata"]["name"] == "gpu-aliyun"))
 
 
+def test_other_names(shop: Cluster) -> None:
+    """Names of resources that the installation chose are looked for in place of the vendors' own."""
+    other = (
+        "--accelerator-shared-resource",
+        "nvidia.com/gpu",
+        "--accelerator-resource-name",
+        "aliyun.com/gpu-mem=a.com/mem",
+    )
+    found = resources(gpus(shop, *other, "-o", "json"))
+    gone = {"nvidia.com/gpu.shared", "aliyun.com/gpu-mem"}
+    assert found == [row for row in expected()["resources"] if row["resource"] not in gone]
+
+
 def test_table(shop: Cluster) -> None:
     """The table has a line for each row of a node, the sums, and the notes; nothing is cut, however narrow."""
     done = gpus(shop)

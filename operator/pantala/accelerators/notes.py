@@ -46,9 +46,16 @@ def takes_no_pods(node: Manifest) -> bool:
 
 
 def of_nodes(
-    nodes: Iterable[Manifest], rows: Iterable[Row], pods: Iterable[Taken], devices: Iterable[Device]
+    nodes: Iterable[Manifest], rows: Iterable[Row], pods: Iterable[Taken], devices: Iterable[Device] | None
 ) -> list[Note]:
-    """What there is to know of each node, those without cards left out."""
+    """What there is to know of each node, those without cards left out.
+
+    Args:
+        nodes: Those to look at.
+        rows: What they offer.
+        pods: What pods take, as far as that is known.
+        devices: Those of DynamicResourceAllocation; None if they are not known.
+    """
     by_node: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_node[row.node].append(row)
@@ -56,23 +63,22 @@ def of_nodes(
     for pod in pods:
         on_node[pod.node].append(pod)
     of_node: dict[str, list[Device]] = defaultdict(list)
-    for device in devices:
+    for device in devices or ():
         of_node[device.node].append(device)
     found = [Note(name, text) for name, here in of_node.items() for text in _of_devices(here)]
     for node in nodes:
         name = node["metadata"]["name"]
         texts = [*_of_node(node, by_node[name]), *_of_pods(on_node[name], by_node[name])]
+        if devices is not None and _is_unserved(node, by_node[name]):
+            texts.append("cards, by the labels, that nobody offers: is a device plugin running there?")
         found += [Note(name, text) for text in texts]
     return sorted(found, key=lambda note: (note.node, note.text))
 
 
 def _of_node(node: Manifest, rows: Sequence[Row]) -> Iterator[str]:
-    labels = units.labels(node)
     if hami.hands_out(node) and not hami.devices(node):
         yield f"the annotation {hami.REGISTER} tells of no card that works: look at the log of HAMi's device plugin there"
     if all(row.total is None for row in rows):
-        if any(labels.get(name) == "true" for name in _HAS_CARDS):
-            yield "cards, by the labels, that nobody offers: is a device plugin running there?"
         return
     if _cordoned(node):
         yield "cordoned, so no new pods: kubectl uncordon"
@@ -89,6 +95,11 @@ def _of_node(node: Manifest, rows: Sequence[Row]) -> Iterator[str]:
             " let one of them serve the node"
         )
     yield from _missing(node, rows)
+
+
+def _is_unserved(node: Manifest, rows: Sequence[Row]) -> bool:
+    labels = units.labels(node)
+    return all(row.total is None for row in rows) and any(labels.get(name) == "true" for name in _HAS_CARDS)
 
 
 def _missing(node: Manifest, rows: Sequence[Row]) -> Iterator[str]:

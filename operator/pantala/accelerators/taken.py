@@ -122,8 +122,8 @@ def written(text: str, init: int, containers: int) -> tuple[Slice, ...] | None:
     """The cards that a scheduler wrote on a pod; None if that cannot be read.
 
     `UUID,vendor,MiB,cores:` for each card and `;` between containers (HAMi, pkg/device/devices.go, DecodePodDevices; Volcano,
-    vgpu/utils.go, decodePodDevices). HAMi lists init containers first since 2.9 and counts, for each card, what either they
-    need one by one or the others together (pkg/device/initContainer.go).
+    vgpu/utils.go, decodePodDevices). Newer HAMi lists init containers first and counts, for each card, what either they need
+    one by one or the others together (pkg/device/initContainer.go); older HAMi and Volcano leave them out.
 
     Args:
         text: The annotation.

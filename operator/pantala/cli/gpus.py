@@ -65,7 +65,7 @@ def gpus(
         raise Failure(_refused(found))
     if node and not found.nodes:
         raise Failure(f"There is no node {node}. `kubectl get nodes` lists those that there are.")
-    every = rows(found.nodes, found.pods, found.devices, names)
+    every = rows(found.nodes, found.pods, found.devices or (), names)
     told = notes.of_nodes(found.nodes, every, found.pods or (), found.devices)
     listed = [row for row in every if provider in {None, row.provider}]
     if provider:

@@ -35,7 +35,8 @@ class Found:
     nodes: Sequence[Manifest]
     pods: Sequence[Taken] | None
     """None: they may not be listed."""
-    devices: Sequence[Device]
+    devices: Sequence[Device] | None
+    """Those of DynamicResourceAllocation; None: they may not be listed."""
     refused: tuple[str, ...]
     """What may not be listed, with its group."""
     remedy: str
@@ -77,11 +78,11 @@ async def read(client: Client, node: str | None, *, dynamic: bool) -> Found:
         reader.all(SLICE, _whole) if served else _nothing(),
         reader.all(CLAIM, _allocated) if served else _nothing(),
     )
-    found = [] if slices is None or claims is None else devices(slices, claims)
+    offered = None if slices is None or claims is None else devices(slices, claims)
     return Found(
         nodes=nodes or [],
         pods=pods,
-        devices=[device for device in found if node in {None, device.node}],
+        devices=None if offered is None else [device for device in offered if node in {None, device.node}],
         refused=tuple(_name(resource) for resource in wanted if resource in reader.refused),
         remedy=_remedy(reader.refused, wanted),
     )
