@@ -458,7 +458,7 @@ def test_words(name: str) -> None:
 @pytest.mark.parametrize(
     ("wanted", "used", "words"),
     [
-        (VOLCANO_SHARE, "volcano", "only it hands out the cards of provider volcano"),
+        (VOLCANO_SHARE, "volcano", "only it hands out the cards of provider volcano; if it runs"),
         (WHOLE, "mine", "correct `template.spec.schedulerName`"),
         (None, "default-scheduler", "kube-scheduler"),
     ],
@@ -469,7 +469,7 @@ def test_a_scheduler_that_does_not_run(wanted: Any, used: str, words: str) -> No
     ask = asked(**wanted) if wanted else None
     reason, message = told(ask, pod(used=used, seconds=15), None)
     assert reason is Reason.SCHEDULER_MISSING
-    assert f"no scheduler {used} has looked at it for 15 s" in message
+    assert f"the scheduler {used} has said nothing of it for 15 s" in message
     assert words in message
     assert told(ask, pod(used=used, seconds=14), None) == (None, "")
 

@@ -369,4 +369,4 @@ def test_a_pod_that_no_scheduler_sees() -> None:
     assert told(world.report().status)["Ready"][1] == "Starting"
     after = world.report(now=NOW + timedelta(seconds=15))
     assert told(after.status)["Ready"] == ("False", "SchedulerMissing")
-    assert "no scheduler mine" in after.status["versions"][0]["message"]
+    assert "the scheduler mine has said nothing" in after.status["versions"][0]["message"]

@@ -116,10 +116,10 @@ def explain(pod: Manifest, asked: Asked | None, nodes: Sequence[Manifest] | None
 
 
 def _left_alone(name: str, used: str, asked: Asked | None) -> Problem:
-    own = asked.cards.claim.parts.scheduler_name if asked is not None else None
-    if used == own and asked is not None:
+    if asked is not None and used == asked.cards.claim.parts.scheduler_name:
         step = (
-            f"Install it: only it hands out the cards of provider {asked.cards.provider}; or choose another provider."
+            f"Install it, for only it hands out the cards of provider {asked.cards.provider}; if it runs, look at the pod's PodGroup and"
+            " its queue."
         )
     elif used == DEFAULT_SCHEDULER:
         step = "Look at the cluster's kube-scheduler."
@@ -127,7 +127,7 @@ def _left_alone(name: str, used: str, asked: Asked | None) -> Problem:
         step = "Install it, or correct `template.spec.schedulerName`."
     return Problem(
         Reason.SCHEDULER_MISSING,
-        f"Pod {name}: no scheduler {used} has looked at it for {UNSEEN_SECONDS:.0f} s, so none of that name runs. {step}",
+        f"Pod {name}: the scheduler {used} has said nothing of it for {UNSEEN_SECONDS:.0f} s. {step}",
     )
 
 
