@@ -1,6 +1,7 @@
 """What the chart renders: without a cluster, by the real Helm."""
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any, get_args
@@ -181,9 +182,12 @@ def test_accelerators_reach_the_operator(helm: Helm) -> None:
 
 
 def test_every_provider_is_in_the_schema() -> None:
-    """The values take the providers that a resource may name, and no others."""
+    """The values take the providers that a resource may name, and the names of resources that can be others; nothing else."""
     values = json.loads((CHART / "values.schema.json").read_text())["properties"]["accelerators"]["properties"]
     known = list(get_args(Provider))
+    names = "".join(values["resourceNames"]["patternProperties"])
+    assert all(re.match(names, name) for name in accelerators.RENAMED)
+    assert not re.match(names, "nvidia.com/gpu.shared")
     assert values["default"]["enum"] == values["pools"]["items"]["properties"]["provider"]["enum"] == known
 
 

@@ -100,6 +100,17 @@ def test_accelerators() -> None:
     assert settings(**{f"ACCELERATOR_{name}": "" for name in empty}) == Settings()
 
 
+def test_names_are_given_once() -> None:
+    """One resource has one name, and no two have the same."""
+    for pairs in (
+        ("nvidia.com/gpu=a.io/b", "nvidia.com/gpu=a.io/c"),
+        ("nvidia.com/gpu=a.io/b", "nvidia.com/gpumem=a.io/b"),
+    ):
+        result = run(*(word for pair in pairs for word in ("--accelerator-resource-name", pair)))
+        assert result.exit_code == 2
+        assert "is named twice: give each resource one name of its own" in " ".join(result.output.split())
+
+
 def test_every_provider_can_be_the_default() -> None:
     """The choices are the providers that a resource may name."""
     for provider in get_args(Provider):
@@ -127,6 +138,7 @@ def test_every_provider_can_be_the_default() -> None:
         ("--accelerator-aliyun-unit", "GB", "'GB' is not one of 'GiB', 'MiB'"),
         *(("--accelerator-resource-name", text, "is no RESOURCE=NAME: write for example nvidia.com/gpu=hami.io/gpu")
           for text in ("", "nvidia.com/gpu", "gpu=a.io/b", "a.io/b=", "a.io/b=c", "a.io/b=c.io/d=e")),
+        ("--accelerator-resource-name", "nvidia.com/gpu-mem=a.io/b", "begins with a resource that cannot be renamed: known are nvidia.com/gpu, "),
     ],
 )  # fmt: skip
 def test_errors(option: str, text: str, words: str) -> None:

@@ -8,12 +8,35 @@ from typing import Any, TypeVar, cast, get_args
 
 import click
 
+from pantala.accelerators import aliyun, hami, tencent, volcano
 from pantala.api.accelerator import Provider
 from pantala.cli import parameters
 from pantala.manifest.settings import AcceleratorSettings
 
 _PROVIDERS = get_args(Provider)
 F = TypeVar("F", bound=Callable[..., Any])
+
+RENAMED = (
+    *(hami.COUNT, hami.MEMORY, hami.PERCENTAGE, hami.CORES),
+    *(volcano.COUNT, volcano.MEMORY, volcano.CORES),
+    *(tencent.CORES, tencent.MEMORY),
+    aliyun.MEMORY,
+)
+"""Resources whose names an installation may change; NVIDIA's own plugin has no such setting."""
+
+
+def _once(
+    _: click.Context, parameter: click.Parameter, pairs: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """Refuse two names of one resource, and one name of two: what a pod asks for would get lost."""
+    for words in ([resource for resource, _ in pairs], [name for _, name in pairs]):
+        for word in words:
+            if words.count(word) > 1:
+                raise click.BadParameter(
+                    f"{word} is named twice: give each resource one name of its own", param=parameter
+                )
+    return pairs
+
 
 _CHOICE = (
     click.option(
@@ -60,7 +83,8 @@ _NAMES = (
         "accelerator_resource_names",
         multiple=True,
         envvar="PANTALA_ACCELERATOR_RESOURCE_NAMES",
-        type=parameters.ResourceName(),
+        type=parameters.ResourceName(RENAMED),
+        callback=_once,
         metavar="RESOURCE=NAME",
         help="What a vendor's RESOURCE is called here, where it was given another NAME at its installation; may be given several "
         "times. Default: the vendor's own names.",

@@ -131,10 +131,20 @@ class ResourceName(click.ParamType[tuple[str, str]]):
 
     name = "resource=name"
 
+    def __init__(self, known: tuple[str, ...]) -> None:
+        """Know the vendors' names."""
+        self._known = known
+
     @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         """Read it as a pair."""
         vendors, _, own = str(value).partition("=")
         if not (is_qualified(vendors, prefixed=True) and is_qualified(own, prefixed=True)):
             self.fail(f"{value!r} is no RESOURCE=NAME: write for example nvidia.com/gpu=hami.io/gpu", param, ctx)
+        if vendors not in self._known:
+            self.fail(
+                f"{value!r} begins with a resource that cannot be renamed: known are {', '.join(self._known)}",
+                param,
+                ctx,
+            )
         return vendors, own
