@@ -101,7 +101,7 @@ def _request(template: Any, pod: Any, server: Any) -> Any:
     assert claim["resourceClaimTemplateName"] == template["metadata"]["name"]
     assert server["resources"]["claims"] == [{"name": claim["name"]}]
     (request,) = template["spec"]["spec"]["devices"]["requests"]
-    exactly = dict(request["exactly"])
+    exactly = {"count": 1, **request["exactly"]}  # the default of the API
     return exactly | {"selectors": [it["cel"]["expression"] for it in exactly.get("selectors", ())]}
 
 
