@@ -11,7 +11,7 @@ from pantala.accelerators.inventory import rows, totals
 from pantala.accelerators.rows import Row
 from pantala.accelerators.taken import taken
 from pantala.manifest.settings import AcceleratorSettings
-from tests.cli.fleet import ALIYUN, CLAIMS, HAMI, NODES, PODS, SLICES, hami_register, node, pod
+from tests.cli.fleet import ALIYUN, CLAIMS, HAMI, NODES, PODS, SLICES, device, hami_register, node, pod, resource_slice
 
 Object = dict[str, Any]
 MEMORY = "nvidia.com/gpumem"
@@ -93,6 +93,20 @@ def test_taken_beyond_what_there_is() -> None:
     assert [(row.taken, row.free) for row in found] == [(2, 0)]
     assert texts([node("n", {"nvidia.com/gpu": "1"})], [pod("a", "n", {"nvidia.com/gpu": "2"})]) == [
         "2 nvidia.com/gpu are taken of 1: pods hold what the node has no more"
+    ]
+
+
+def test_devices_that_nobody_gets() -> None:
+    """A device that is tainted is not taken, and not free either; the node's notes say why the sum does not come out."""
+    broken, fine = device("gpu-0", type="gpu"), device("gpu-1", type="gpu")
+    broken["taints"] = [{"key": "gpu.nvidia.com/unhealthy", "effect": "NoExecute"}]
+    fine["allowMultipleAllocations"] = True
+    offered = devices([resource_slice("a", "n", [broken, fine])], [])
+    (row,) = found = rows([], [], offered, SETTINGS)
+    assert (row.node, row.total, row.taken, row.free) == ("n", 2, 0, 1)
+    assert [note.text for note in notes.of_nodes([], found, [], offered)] == [
+        "1 of 2 gpu.nvidia.com can be had by nobody: they are tainted, or parts of what is taken",
+        "1 of 2 gpu.nvidia.com may be shared by claims; as soon as one has a device, it counts as taken",
     ]
 
 

@@ -35,7 +35,13 @@ def test_init_containers(init: list[dict[str, Any]], server: int, held: int) -> 
 def test_quantities() -> None:
     """An API server writes 3000 as 3k; what has no domain in its name is no device."""
     spec = pod("a", "n", {"volcano.sh/vgpu-memory": "3k", "cpu": "2", "hugepages-2Mi": "2Mi"})["spec"]
-    assert requests({**spec, "overhead": {"cpu": "1"}}) == {"volcano.sh/vgpu-memory": 3000}
+    assert requests(spec) == {"volcano.sh/vgpu-memory": 3000}
+
+
+def test_overhead() -> None:
+    """What a RuntimeClass takes beside the containers counts, as for the scheduler."""
+    spec = pod("a", "n", cards(2))["spec"]
+    assert requests({**spec, "overhead": {"cpu": "1", GPU: "1"}}) == {GPU: 3}
 
 
 @pytest.mark.parametrize(
@@ -115,5 +121,8 @@ def test_views() -> None:
     found = taken(made)
     assert found is not None
     assert [view.value for view in found.views] == ["all"]
+    made["spec"]["containers"][0]["resources"] = {"claims": [{"name": "cards"}]}
+    assert taken(made) is None, "its claim reserves them"
+    del made["spec"]["containers"][0]["resources"]
     made["metadata"]["ownerReferences"] = [{"kind": "DaemonSet", "name": "dcgm-exporter"}]
     assert taken(made) is None
