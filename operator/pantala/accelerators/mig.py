@@ -66,7 +66,7 @@ class Mig:
         """
         return Utilization("DCGM_FI_PROF_GR_ENGINE_ACTIVE", 100.0, "pod", "namespace")
 
-    def offers(self, node: Manifest, settings: AcceleratorSettings) -> tuple[Offer, ...]:
+    def offers(self, node: Manifest, settings: AcceleratorSettings) -> tuple[Offer, ...]:  # noqa: ARG002 - the protocol's
         """Slices that the node advertises, by profile, unless they are shared in turn."""
         labels = units.labels(node)
         card = labels.get(nvidia.PRODUCT, "")
