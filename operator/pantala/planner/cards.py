@@ -14,6 +14,7 @@ from pantala.manifest.settings import Settings
 from pantala.manifest.types import Invalid, Manifest, PodParts
 
 T = TypeVar("T")
+_MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,21 @@ def of(version: ResolvedVersion, settings: Settings, recorded: Cards | None = No
     around = {"runtime": version.runtime.as_dict(), "template": version.template.as_dict() if version.template else {}}
     claim = accelerators.claim(asked, provider, settings.accelerators, around)
     return claim if isinstance(claim, Invalid) else Cards(provider, choice, claim)
+
+
+def variables(version: ResolvedVersion, claim: Claim | None) -> list[Manifest]:
+    """What the server is told of its share of a card, so that it can keep to it: MiB of each card, or percent.
+
+    The total that CUDA reports is the whole card's wherever the vendor only counts.
+    """
+    asked = version.accelerator
+    if claim is None or asked is None:
+        return []
+    if claim.memory is not None:
+        return [{"name": "PANTALA_GPU_MEMORY_MIB", "value": str(claim.memory.bytes // _MIB)}]
+    if asked.memory_percent is not None:
+        return [{"name": "PANTALA_GPU_MEMORY_PERCENT", "value": str(asked.memory_percent)}]
+    return []
 
 
 def dump(cards: Cards) -> Manifest:

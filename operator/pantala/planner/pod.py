@@ -17,7 +17,7 @@ from pantala.manifest import layout
 from pantala.manifest.canonical import digest
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import FetchRoute, Invalid, Manifest, PodParts, ServerParts
-from pantala.planner import affinity, claim_template
+from pantala.planner import affinity, cards, claim_template
 from pantala.planner import volumes as caches
 from pantala.planner.volumes import WEIGHTS, Weights
 from pantala.storage import registry as storage
@@ -29,7 +29,6 @@ SCRATCH = {"name": "tmp", "mountPath": layout.SCRATCH}
 FETCHER_METRICS_PORT = 9465
 
 _FETCHER_MEMORY = "256Mi"
-_MIB = 1 << 20
 
 
 def template(
@@ -189,7 +188,7 @@ def _server(
     resources = _resources(version)
     limits |= card.limits
     env += card.env
-    told = _share(version, claim)
+    told = cards.variables(version, claim)
     if card.resource_claims:
         resources["claims"] = [{"name": item["name"]} for item in card.resource_claims]
     if limits:
@@ -202,21 +201,6 @@ def _server(
     container["volumeMounts"] = _unique(mounts, "mountPath")
     container["lifecycle"] = {"preStop": {"sleep": {"seconds": drain}}}
     return container
-
-
-def _share(version: ResolvedVersion, claim: Claim | None) -> list[Manifest]:
-    """What the server is told of its share of a card, so that it can keep to it: MiB of each card, or percent.
-
-    The total that CUDA reports is the whole card's wherever the vendor only counts.
-    """
-    asked = version.accelerator
-    if claim is None or asked is None:
-        return []
-    if claim.memory is not None:
-        return [{"name": "PANTALA_GPU_MEMORY_MIB", "value": str(claim.memory.bytes // _MIB)}]
-    if asked.memory_percent is not None:
-        return [{"name": "PANTALA_GPU_MEMORY_PERCENT", "value": str(asked.memory_percent)}]
-    return []
 
 
 def _without_cards(container: Manifest) -> Manifest:
