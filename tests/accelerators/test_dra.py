@@ -166,6 +166,16 @@ def test_other_words(text: str) -> None:
     assert dra.unallocated(text, spec()) is None
 
 
+def test_claims_that_are_not_made() -> None:
+    """A pod without a claim is told with the command that shows why; one that has its claim is not."""
+    pod: dict[str, Any] = {"metadata": {"name": "m-0"}, "status": {"phase": "Pending"}}
+    found = dra.unclaimed(pod)
+    assert found is not None
+    assert "`kubectl describe pod m-0`" in found
+    pod["status"]["resourceClaimStatuses"] = [{"name": "cards", "resourceClaimName": "m-0-cards-x"}]
+    assert dra.unclaimed(pod) is None
+
+
 def test_what_each_expression_asks() -> None:
     """Those made here ask for the attribute before they read it: one that fails would end the search on all devices."""
     for case in CASES.values():

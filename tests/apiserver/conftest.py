@@ -7,8 +7,10 @@ from functools import partial
 import pytest
 from kubernetes.config import new_client_from_config
 
+from tests.apiserver.devices import NODES
 from tests.apiserver.models import Api
 from tests.apiserver.operator_process import Installation, api_of
+from tests.apiserver.standin_dra_driver import installed
 from tests.cluster import Cluster
 
 
@@ -40,3 +42,10 @@ def install(
             return stack.enter_context(partial(Installation, kwok_cluster, kwok_api, folder)(**options))
 
         yield make
+
+
+@pytest.fixture(scope="module")
+def dra_driver(kwok_cluster: Cluster) -> Iterator[None]:
+    """The stand-in for NVIDIA's driver of DynamicResourceAllocation, with a few nodes."""
+    with installed(kwok_cluster, NODES):
+        yield

@@ -1,6 +1,6 @@
 """Cards by DynamicResourceAllocation: the real scheduler and resource claim controller, and a stand-in for the driver."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,69 +9,11 @@ from pantala.accelerators import dra
 from pantala.accelerators.base import Claim
 from pantala.api.accelerator import Accelerator
 from pantala.manifest.settings import AcceleratorSettings
+from tests.apiserver.devices import TEMPLATE, TURING, block, given, message, remove
 from tests.apiserver.models import Api
 from tests.apiserver.operator_process import Installation, Space
-from tests.apiserver.standin_dra_driver import cards, installed, slices
-from tests.cluster import Cluster
 
 pytestmark = pytest.mark.apiserver
-
-TEMPLATE, CLAIM = "ResourceClaimTemplate", "ResourceClaim"
-NODES = {
-    "kwok-0": cards(4, "NVIDIA A100-PCIE-40GB", "Ampere", "40Gi"),
-    "kwok-1": cards(2, "NVIDIA H100 80GB HBM3", "Hopper", "80Gi"),
-    "kwok-2": cards(2, "Tesla T4", "Turing", "15Gi"),
-    "kwok-3": [*slices(4, "1g.5gb", "4864Mi"), *slices(1, "3g.20gb", "19968Mi")],
-}
-TURING = "device.attributes['gpu.nvidia.com'].architecture == 'Turing'"
-
-
-@pytest.fixture(scope="module")
-def driver(kwok_cluster: Cluster) -> Iterator[None]:
-    """The driver with a few nodes."""
-    with installed(kwok_cluster, NODES):
-        yield
-
-
-@pytest.fixture(scope="module")
-def space(driver: None, install: Callable[..., Installation]) -> Space:
-    """An operator with rights in a single namespace."""
-    made = install()
-    made.start().wait("leader")
-    return made.space
-
-
-def block(**fields: Any) -> dict[str, Any]:
-    """What a model asks for."""
-    return {"provider": "dra", **fields}
-
-
-def given(space: Space, name: str) -> list[tuple[str, str]]:
-    """Node and device that the pods of a model were given."""
-    owned = {
-        pod["metadata"]["name"] for pod in space.list("Pod", model=name) if "deletionTimestamp" not in pod["metadata"]
-    }
-    return [
-        (result["pool"], result["device"])
-        for claim in space.list(CLAIM)
-        if any(user["name"] in owned for user in claim.get("status", {}).get("reservedFor", ()))
-        for result in claim["status"]["allocation"]["devices"]["results"]
-    ]
-
-
-def templates(space: Space, name: str) -> set[str]:
-    """Names of a model's templates."""
-    return {it["metadata"]["name"] for it in space.list(TEMPLATE, model=name)}
-
-
-def remove(space: Space, name: str) -> None:
-    """Delete a model; returns when its devices are free."""
-    space.delete("InferenceModel", name)
-    space.wait(lambda: not space.list("Pod", model=name), f"{name}: no pod")
-    space.wait(
-        lambda: not [it for it in space.list(CLAIM) if it["metadata"]["name"].startswith(f"{name}-")], "no claim"
-    )
-
 
 ASKS: dict[str, tuple[dict[str, Any], str, set[str]]] = {
     "any": (block(count=4), "kwok-0", {"gpu-0", "gpu-1", "gpu-2", "gpu-3"}),
@@ -87,6 +29,14 @@ ASKS: dict[str, tuple[dict[str, Any], str, set[str]]] = {
     "class": (block(deviceClass="mig.nvidia.com", selectors=["device.attributes[device.driver].profile == '3g.20gb'"]),
               "kwok-3", {"gpu-0-mig-3g20gb-0"}),
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def space(dra_driver: None, install: Callable[..., Installation]) -> Space:
+    """A namespace with an operator that has rights in it alone."""
+    made = install()
+    made.start().wait("leader")
+    return made.space
 
 
 @pytest.mark.parametrize("ask", ASKS)
@@ -114,14 +64,6 @@ def test_two_replicas_have_a_claim_each(space: Space) -> None:
     remove(space, "replicas")
 
 
-def message(space: Space, name: str, reason: str, kind: str = "Ready") -> str:
-    """Wait until a condition is False for a reason; its message."""
-    space.wait(lambda: space.condition(name, kind).get("reason") == reason, f"{name}: {kind} {reason}")
-    found = space.condition(name, kind)
-    assert found["status"] == "False"
-    return str(found["message"])
-
-
 def test_more_than_there_is(space: Space) -> None:
     """What no node has is said with its figures; it heals when the ask is lowered."""
     space.model("much", accelerator=block(count=5, cardType={"allow": ["A100"]}))
@@ -145,7 +87,7 @@ def test_taken_by_others(space: Space) -> None:
     remove(space, "second")
 
 
-def test_no_such_class(space: Space, kwok_cluster: Cluster) -> None:
+def test_no_such_class(space: Space) -> None:
     """A DeviceClass that does not exist is named, and the model heals when it comes."""
     space.model("class-less", accelerator=block(deviceClass="late.example.com"))
     text = message(space, "class-less", "CardsMissing")
@@ -166,6 +108,20 @@ def test_no_such_class(space: Space, kwok_cluster: Cluster) -> None:
         space.api.call("DELETE", f"{path}/late.example.com")
 
 
+def test_a_claim_that_is_not_made(space: Space) -> None:
+    """A quota keeps Kubernetes from making the claim, about which only an event tells: the model says where, and heals."""
+    path = f"/api/v1/namespaces/{space.name}/resourcequotas"
+    quota = {"metadata": {"name": "no-claims"}, "spec": {"hard": {"count/resourceclaims.resource.k8s.io": "0"}}}
+    space.api.call("POST", path, quota)
+    space.wait(lambda: "hard" in space.api.call("GET", f"{path}/no-claims").get("status", {}), "the quota counts")
+    space.model("claimless", accelerator=block())
+    text = message(space, "claimless", "ClaimMissing")
+    assert "kubectl describe pod claimless-v1-" in text
+    space.api.call("DELETE", f"{path}/no-claims")
+    space.wait_ready("claimless")
+    remove(space, "claimless")
+
+
 def test_an_expression_that_fails(space: Space) -> None:
     """An attribute that a device lacks ends the search: the expression and its error are told, by the field."""
     space.model("keyless", accelerator=block(selectors=["device.attributes['gpu.nvidia.com'].nokey == 'x'"]))
@@ -178,102 +134,7 @@ def test_an_expression_that_fails(space: Space) -> None:
     remove(space, "keyless")
 
 
-def test_an_expression_that_is_none(space: Space) -> None:
-    """What does not compile is refused by the API server: its words are told, and the pods that answer go on."""
-    space.model("broken", accelerator=block(profile="1g.5gb"))
-    space.wait_ready("broken")
-    (before,) = space.list("Pod", model="broken")
-    kept = templates(space, "broken")
-    selectors = ["true", "device.attributes['gpu.nvidia.com"]
-    space.patch("InferenceModel", "broken", {"spec": {"accelerator": {"selectors": selectors}}})
-    text = message(space, "broken", "Rejected", "Accepted")
-    assert "compilation failed" in text
-    assert "accelerator.selectors" in text
-    assert selectors[1] in text
-    assert space.condition("broken", "Ready")["status"] == "True"
-    (after,) = space.list("Pod", model="broken")
-    assert after["metadata"]["uid"] == before["metadata"]["uid"]
-    assert templates(space, "broken") == kept
-    space.patch("InferenceModel", "broken", {"spec": {"accelerator": {"selectors": ["true"]}}})
-    space.wait_ready("broken")
-    space.wait(lambda: templates(space, "broken").isdisjoint(kept) and len(templates(space, "broken")) == 1, "renewed")
-    remove(space, "broken")
-
-
-def test_another_ask_rolls(space: Space) -> None:
-    """Other selectors are another template and a rolling update; the old template goes when it is done, the claims with the pods."""
-    space.model("roll", accelerator=block(selectors=[TURING]))
-    space.wait_ready("roll")
-    (old,) = templates(space, "roll")
-    (pod,) = space.list("Pod", model="roll")
-    hopper = TURING.replace("Turing", "Hopper")
-    space.patch("InferenceModel", "roll", {"spec": {"accelerator": {"selectors": [hopper]}}})
-    space.wait(lambda: old not in templates(space, "roll"), "the old template is gone")
-    space.wait_ready("roll")
-    (new,) = templates(space, "roll")
-    claims = space.get("Deployment", "roll-v1")["spec"]["template"]["spec"]["resourceClaims"]
-    assert claims == [{"name": "cards", "resourceClaimTemplateName": new}]
-    space.wait(
-        lambda: [it["metadata"]["uid"] for it in space.list("Pod", model="roll")] != [pod["metadata"]["uid"]], "new"
-    )
-    space.wait(lambda: {pool for pool, _ in given(space, "roll")} == {"kwok-1"}, "on a Hopper")
-    remove(space, "roll")
-
-
-def test_an_update_that_fits_nowhere(space: Space) -> None:
-    """While the new pods get no devices the old template stays, and a pod of the old ReplicaSet is made anew out of it."""
-    space.model("stuck", accelerator=block(profile="3g.20gb"))
-    space.wait_ready("stuck")
-    (old,) = templates(space, "stuck")
-    (pod,) = space.list("Pod", model="stuck")
-    space.patch("InferenceModel", "stuck", {"spec": {"accelerator": {"profile": "7g.40gb"}}})
-    space.wait(lambda: len(space.list("Pod", model="stuck")) == 2, "the pod of the update")
-    assert old in templates(space, "stuck")
-    space.delete("Pod", pod["metadata"]["name"])
-    space.wait(lambda: space.get("Pod", pod["metadata"]["name"]) is None, "the old pod is gone")
-    space.wait(lambda: ("kwok-3", "gpu-0-mig-3g20gb-0") in given(space, "stuck"), "its successor has the device")
-    space.wait(lambda: space.condition("stuck", "Ready")["status"] == "True", "it answers")
-    assert old in templates(space, "stuck")
-    remove(space, "stuck")
-
-
-def test_a_template_that_is_deleted_comes_back(space: Space) -> None:
-    """By hand it can go; it is there again under its name before the next pod needs it, and no pod is replaced."""
-    space.model("back", accelerator=block())
-    space.wait_ready("back")
-    (name,) = templates(space, "back")
-    (pod,) = space.list("Pod", model="back")
-    uid = space.get(TEMPLATE, name)["metadata"]["uid"]
-    space.delete(TEMPLATE, name)
-    space.wait(lambda: (space.get(TEMPLATE, name) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid, "back")
-    (after,) = space.list("Pod", model="back")
-    assert after["metadata"]["uid"] == pod["metadata"]["uid"]
-    remove(space, "back")
-
-
-def test_a_name_that_is_taken(space: Space) -> None:
-    """A stranger's template is left alone, and no pod is made out of it."""
-    space.model("other", accelerator=block(count=2))
-    space.wait_ready("other")
-    (name,) = templates(space, "other")
-    remove(space, "other")
-    stranger = {
-        "apiVersion": "resource.k8s.io/v1",
-        "kind": TEMPLATE,
-        "metadata": {"name": name},
-        "spec": {"spec": {"devices": {"requests": [{"name": "x", "exactly": {"deviceClassName": "mig.nvidia.com"}}]}}},
-    }
-    space.create(TEMPLATE, stranger)
-    space.model("other", accelerator=block(count=2))
-    text = message(space, "other", "NameConflict", "Accepted")
-    assert name in text
-    assert space.get("Deployment", "other-v1") is None
-    space.delete(TEMPLATE, name)
-    space.wait_ready("other")
-    remove(space, "other")
-
-
-def test_everywhere(driver: None, install: Callable[..., Installation]) -> None:
+def test_everywhere(dra_driver: None, install: Callable[..., Installation]) -> None:
     """With rights in the whole cluster it is the same."""
     made = install(everywhere=True)
     operator = made.start().wait("leader")
@@ -282,21 +143,6 @@ def test_everywhere(driver: None, install: Callable[..., Installation]) -> None:
     assert [node for node, _ in given(made.space, "wide")] == ["kwok-3"]
     remove(made.space, "wide")
     operator.kill()  # it would serve the models of the other tests as well
-
-
-def test_a_role_of_before(space: Space, install: Callable[..., Installation]) -> None:
-    """Under a Role that does not name the kind the version says so, and nothing of it is written."""
-    made = install()
-    roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{made.space.name}/roles"
-    (role,) = (it for it in made.api.call("GET", roles)["items"] if "inferencemodels" in str(it["rules"]))
-    kept = [rule for rule in role["rules"] if "resourceclaimtemplates" not in rule["resources"]]
-    path = f"{roles}/{role['metadata']['name']}"
-    made.api.call("PATCH", path, {"rules": kept}, content="application/merge-patch+json")
-    made.start().wait("leader")
-    made.space.model("old-role", accelerator=block())
-    text = message(made.space, "old-role", "Forbidden", "Accepted")
-    assert "check its Role" in text
-    assert made.space.get("Deployment", "old-role-v1") is None
 
 
 LONG = tuple(f"{'x' * 60}{number:02}" for number in range(16))

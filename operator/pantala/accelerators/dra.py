@@ -183,6 +183,19 @@ def unallocated(text: str, spec: Accelerator) -> Unallocated | None:
     return None
 
 
+def unclaimed(pod: Mapping[str, Any]) -> str | None:
+    """What to say if Kubernetes has made no claim for a pod, which no scheduler looks at before it has.
+
+    The controller tells the cause in an event only (k8s.io/kubernetes, pkg/controller/resourceclaim/controller.go).
+    """
+    if (pod.get("status") or {}).get("resourceClaimStatuses"):
+        return None
+    return (
+        "Kubernetes has not made its ResourceClaim, so no scheduler looks at it. The event FailedResourceClaimCreation says why:"
+        f" `kubectl describe pod {pod['metadata']['name']}`. A ResourceQuota on resourceclaims or on devices of the class may be full."
+    )
+
+
 def _failing(found: re.Match[str], spec: Accelerator) -> Unallocated:
     index, why = int(found["index"]), found["why"].rstrip(". ")
     if found["what"] == "class":

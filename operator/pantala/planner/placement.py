@@ -90,6 +90,8 @@ def explain(pod: Manifest, asked: Asked | None, nodes: Sequence[Manifest] | None
     """
     name, used = pod["metadata"]["name"], (pod.get("spec") or {}).get("schedulerName") or DEFAULT_SCHEDULER
     if unseen(pod, now) == 0:
+        if asked is not None and asked.cards.claim.template is not None and (why := dra.unclaimed(pod)) is not None:
+            return Problem(Reason.CLAIM_MISSING, f"Pod {name} waits for cards: {why}")
         return _left_alone(name, used, asked)
     text = next(
         (

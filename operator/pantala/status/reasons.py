@@ -63,6 +63,8 @@ class Reason(StrEnum):
     """The nodes that have the cards keep the pod away."""
     CARDS_REFUSED = "CardsRefused"
     """A node did not hand out the cards that a scheduler had chosen there."""
+    CLAIM_MISSING = "ClaimMissing"
+    """Kubernetes did not make the pod's claim of devices."""
     SCHEDULER_MISSING = "SchedulerMissing"
     """The scheduler that must place the pod did not see it."""
     NO_ROOM_TO_SURGE = "NoRoomToSurge"
@@ -185,6 +187,7 @@ WAITING = frozenset(
         Reason.CARDS_NOT_SELECTED,
         Reason.CARDS_TAINTED,
         Reason.CARDS_REFUSED,
+        Reason.CLAIM_MISSING,
         Reason.SCHEDULER_MISSING,
     }
 )
