@@ -17,6 +17,7 @@ pytestmark = pytest.mark.apiserver
 
 MODELS = 100
 QUIET_SECONDS = 20
+HEARTBEATS = 20
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +137,45 @@ def test_quiet(installation: Installation, operator: Operator, log: AuditLog) ->
     others = [call.raw["requestURI"] for call in calls(log, installation, mark) if call.resource != "leases"]
     # Discovery: whether the APIs of a mesh have come.
     assert {uri for uri in others if "watch=true" not in uri} <= {"/apis"}
+
+
+def test_heartbeats_of_nodes(installation: Installation, operator: Operator, log: AuditLog) -> None:
+    """A heartbeat wakes no model and writes nothing; what matters for cards wakes only the model that waits for some."""
+    space = installation.space
+    done, events = 'pantala_reconciles_total{result="done"}', 'pantala_watch_events_total{resource="nodes"}'
+    space.model("waits", accelerator={"provider": "nvidia", "count": 16})
+    try:
+        space.wait(lambda: space.condition("waits", "Ready").get("reason") == "AskedTooMuch", "nodes are known")
+        settled(installation, log)
+        mark, passes, heard = log.mark(), operator.metric(done), operator.metric(events)
+        for beat in range(HEARTBEATS):
+            node(installation, {"status": {"conditions": [heartbeat(beat)]}}, "status")
+            node(installation, {"metadata": {"annotations": {"hami.io/node-handshake": f"Requesting_{beat}"}}})
+        wait_for(lambda: operator.metric(events) >= heard + 2 * HEARTBEATS, "news of the node", 30)
+        settled(installation, log)
+        assert operator.metric(done) == passes
+        assert writes(log, installation, mark) == Counter()
+        node(installation, {"metadata": {"labels": {"matters": "yes"}}})
+        wait_for(lambda: operator.metric(done) > passes, "a pass over the model that waits", 30)
+        settled(installation, log)
+        assert operator.metric(done) == passes + 1
+        assert writes(log, installation, mark) == Counter()
+    finally:
+        space.delete("InferenceModel", "waits")
+        space.wait(lambda: not space.list("Pod", model="waits"), "its pod gone")
+        node(installation, {"metadata": {"labels": {"matters": None}, "annotations": {"hami.io/node-handshake": None}}})
+
+
+def node(installation: Installation, body: Any, sub: str = "") -> None:
+    """Change a simulated node."""
+    path = "/".join(part for part in ("/api/v1/nodes/kwok-0", sub) if part)
+    done = installation.api.call("PATCH", path, body, content="application/strategic-merge-patch+json")
+    assert done["kind"] == "Node", done
+
+
+def heartbeat(beat: int) -> Any:
+    """What a kubelet writes into the status of its node from time to time."""
+    return {"type": "Ready", "status": "True", "lastHeartbeatTime": f"2026-01-01T00:00:{beat:02}Z"}
 
 
 def test_restart(installation: Installation, operator: Operator, log: AuditLog) -> None:

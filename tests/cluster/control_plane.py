@@ -196,8 +196,23 @@ class ControlPlane:
         return flags
 
     def _scheduler(self) -> list[str]:
-        config = f"--kubeconfig={self._paths.pki}/kube-scheduler.conf"
-        return [config, "--secure-port=0", "--leader-elect=false", *_FAST]
+        kubeconfig = f"{self._paths.pki}/kube-scheduler.conf"
+        if not self._spec.schedulers:
+            return [f"--kubeconfig={kubeconfig}", "--secure-port=0", "--leader-elect=false", *_FAST]
+        # With a file the other flags count no more.
+        config = self._paths.root / "kube-scheduler.json"
+        config.write_text(json.dumps(_scheduler_config(kubeconfig, self._spec.schedulers)))
+        return [f"--config={config}", "--secure-port=0"]
+
+
+def _scheduler_config(kubeconfig: str, names: tuple[str, ...]) -> dict[str, object]:
+    return {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "clientConnection": {"kubeconfig": kubeconfig, "qps": 1000, "burst": 2000},
+        "leaderElection": {"leaderElect": False},
+        "profiles": [{"schedulerName": name} for name in ("default-scheduler", *names)],
+    }
 
 
 def _audit_policy(level: str) -> dict[str, object]:

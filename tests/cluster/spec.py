@@ -36,6 +36,8 @@ class ClusterSpec:
     """Another API server than the newest: `1.31`."""
     apiserver_args: tuple[str, ...] = ()
     """Further flags of the API server."""
+    schedulers: tuple[str, ...] = ()
+    """Further names under which kube-scheduler places pods, beside default-scheduler: in place of vendors' schedulers."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", self.name):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pantala.errors import FetchFailure
-from pantala.status.diagnosis import diagnose
+from pantala.status.diagnosis import diagnose, present
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
 
@@ -472,3 +472,15 @@ def test_who_knows_more_is_asked() -> None:
     assert say(Reason.NO_GPU, updating=True) is Reason.NO_ROOM_TO_SURGE
     taken = {**pod(), "spec": {"nodeName": "gpu-0"}}
     assert diagnose(None, [taken], explain=lambda _: Problem(Reason.NO_GPU, "words")) is None
+
+
+def test_pods_of_one_second() -> None:
+    """Times are whole seconds: of two pods that were made in one, the one that waits is of the present template."""
+    live = {
+        "metadata": {"name": "d", "generation": 2},
+        "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1},
+    }
+    old, new = pod(name="old", conditions=[{"type": "Ready", "status": "True"}]), pod(name="new")
+    old["metadata"]["labels"], new["metadata"]["labels"] = {"pod-template-hash": "1"}, {"pod-template-hash": "2"}
+    assert present(live, [old, new]) == [new]
+    assert present(live, [new, old]) == [new]

@@ -101,8 +101,14 @@ def present(deployment: Manifest | None, pods: Sequence[Manifest]) -> Sequence[M
         return None
     if status.get("replicas", 0) and not status.get("updatedReplicas", 0):
         return ()
-    latest = max(pods, key=_newest, default=None)
+    # Times are whole seconds. Of two pods of one second the one that is not ready is rather of the present template.
+    latest = max(pods, key=lambda pod: (_newest(pod), not _is_ready(pod)), default=None)
     return [pod for pod in pods if latest is not None and _template(pod) == _template(latest)]
+
+
+def _is_ready(pod: Manifest) -> bool:
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(it["type"] == "Ready" and it["status"] == "True" for it in conditions)
 
 
 def _template(pod: Manifest) -> str | None:
