@@ -81,6 +81,7 @@ def operator(
     lease_name: str,
     port: int,
     address: str,
+    *,
     watch_nodes: bool,
     settings: Settings,
     otlp_endpoint: str | None,
