@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pantala.cluster.resources import OPTIONAL
+from pantala.cluster.resources import CLAIM_TEMPLATE, OPTIONAL
 from tests.charts import models, rights, variant
 from tests.charts.installed import CRD, Installed, children, model, namespace, release, url, wait_ready
 from tests.cluster import Cluster
@@ -78,6 +78,7 @@ def test_the_operator_uses_exactly_the_rights_that_it_has(served: Served) -> Non
     )
     cluster.kubectl("wait", "-n", SPACE, "--for=jsonpath={.status.conditions[?(@.type=='Accepted')].reason}=NameConflict",
                     "--timeout=60s", "imodel/taken")  # fmt: skip
+    _claim_templates(served)
     wait_ready(cluster, SPACE, "life")
     life = served.model("life", "triton", "triton/2/", **busy)
     life["spec"]["versions"] = [{"name": "v2", "uri": f"s3://{models.BUCKET}/triton/3/"}]
@@ -88,14 +89,14 @@ def test_the_operator_uses_exactly_the_rights_that_it_has(served: Served) -> Non
     # Until kube-proxy has heard of it the old pod answers, which drains for that long.
     address = url(cluster, SPACE, "life")
     wait_for(lambda: models.ask_triton(address, "life", 2) == 6, "the new version answers", 15)
-    cluster.kubectl("delete", "-n", SPACE, "imodel/life", "imodel/taken")
+    cluster.kubectl("delete", "-n", SPACE, "imodel/life", "imodel/taken", "imodel/cards")
     for stranger in strangers:
         cluster.kubectl("delete", "-n", SPACE, f"{stranger['kind']}/taken-v1")
 
     roles = _roles(found)
     assert {role["kind"] for role in roles} == {"ClusterRole", "Role"}
     # A cluster without a mesh does not have the kinds of one.
-    absent = {resource.group for resource in OPTIONAL}
+    absent = {resource.group for resource in OPTIONAL if resource is not CLAIM_TEMPLATE}
     granted = {right for right in rights.granted(roles) if right[1] not in absent}
     assert granted == rights.used(found.log.calls(found.since, user=found.user))
     assert not [resource for _, _, resource in rights.granted(roles) if "secret" in resource]
@@ -190,6 +191,34 @@ def _other_names(cluster: Cluster) -> list[tuple[str, str]]:
     from pantala.runtimes.images import TORCHSERVE, TRITON
 
     return [(TRITON, variant.TRITON), (TORCHSERVE, LATER_TORCHSERVE)]
+
+
+def _claim_templates(served: Served) -> None:
+    """The life of the ResourceClaimTemplates of a parked version: made, renewed, and a name that is taken."""
+    found, cluster, kind = served.release, served.cluster, "resourceclaimtemplates"
+    nowhere = {"spec": {"nodeSelector": {"no": "such"}}}
+    model = served.model("cards", "triton", "triton/2/", template=nowhere, traffic={"target": "v1"})
+    spare = model["spec"]["versions"][0] | {"name": "spare"}
+    model["spec"]["versions"].append(spare)
+
+    def ask(count: int) -> None:
+        spare["accelerator"] = {"provider": "dra", "count": count}
+        found.apply(model)
+
+    def names() -> list[str]:
+        return [it["metadata"]["name"] for it in found.objects(kind, "-n", SPACE)]
+
+    ask(1)
+    wait_for(lambda: len(names()) == 1, "a template", 30)
+    (old,) = names()
+    ask(2)
+    wait_for(lambda: names() and old not in names(), "another template", 30)
+    (stranger,) = found.objects(kind, "-n", SPACE)
+    found.apply({**stranger, "metadata": {"name": old, "namespace": SPACE}})
+    ask(1)
+    cluster.kubectl("wait", "-n", SPACE, "--for=jsonpath={.status.conditions[?(@.type=='Accepted')].reason}=NameConflict",
+                    "--timeout=60s", "imodel/cards")  # fmt: skip
+    cluster.kubectl("delete", "-n", SPACE, f"{kind}/{old}")
 
 
 def _strangers(name: str) -> list[dict[str, Any]]:
