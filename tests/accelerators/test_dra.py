@@ -116,6 +116,12 @@ WORDS = {
         Cause.DEVICES,
         "16 devices of DeviceClass gpu.nvidia.com that meet cardType.allow H100 free, of 3 that were looked at",
     ),
+    "one": (
+        spec(profile="1g.10gb"),
+        "0/4 nodes are available: 4 cannot allocate all claims.",
+        Cause.DEVICES,
+        "1 device of DeviceClass mig.nvidia.com that meets profile 1g.10gb free, of 4 that were looked at",
+    ),
     "key": (
         spec(profile="1g.10gb", selectors=["true", "device.attributes['gpu.nvidia.com'].nokey == 'x'"]),
         'running "DynamicResources" filter plugin: claim default/m-cards-lcf5l: selector #2: CEL runtime error: no such key: nokey',

@@ -224,4 +224,4 @@ def _wanted(spec: Accelerator) -> str:
         *([f"cardType.deny {', '.join(deny)}"] if deny else ()),
         *(["accelerator.selectors"] if spec.selectors else ()),
     ]
-    return things + (f" that meet {' and '.join(meets)}" if meets else "")
+    return things + (f" that meet{'s' if spec.count == 1 else ''} {' and '.join(meets)}" if meets else "")

@@ -143,7 +143,7 @@ def _version(root: Tree, version: Version, model: Summary, told: set[str]) -> No
     if version["message"] and version["message"] not in told:
         branch.add(Text(version["message"], style="yellow"))
     for warning in cards["warnings"] if cards else ():
-        branch.add(Text(warning, style="yellow"))
+        branch.add(Text(f"warning  {warning}", style="yellow"))
     for pod in version["pods"]:
         branch.add(_replica(pod))
 

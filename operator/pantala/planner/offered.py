@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from pantala.accelerators import mig
 from pantala.accelerators.base import Offer
 from pantala.accelerators.registry import PROVIDERS
 from pantala.manifest.settings import AcceleratorSettings
@@ -161,13 +162,25 @@ def _short(cards: Cards, offers: Mapping[str, Offer]) -> _Short | None:
 
 
 def _missing(cards: Cards, settings: AcceleratorSettings, nodes: Sequence[Manifest]) -> str:
-    there = {name: sum(bool(_offers(name, node, settings)) for node in nodes) for name in PROVIDERS}
-    others = ", ".join(f"{name} on {_nodes(count)}" for name, count in there.items() if count)
+    there = {name: [offers for node in nodes if (offers := _offers(name, node, settings))] for name in PROVIDERS}
+    own = sorted({offer.resource for offers in there.get(cards.provider, ()) for offer in offers})
+    forms = f" ({', '.join(own[:_NAMED])}{', ...' if len(own) > _NAMED else ''})" if own else ""
+    others = ", ".join(
+        f"{name} on {_nodes(len(found))}{forms if name == cards.provider else ''}"
+        for name, found in there.items()
+        if found
+    )
     rest = f"There is {others}." if others else "No node offers any cards."
     return (
-        f"none of {_nodes(len(nodes))} offers {_main(cards)} (provider {cards.provider}). {rest} Add a node with that provider's"
+        f"none of {_nodes(len(nodes))} offers {_wanted(cards)} (provider {cards.provider}). {rest} Add a node with that provider's"
         f" device plugin, or change `accelerator`. {_LOOK}"
     )
+
+
+def _wanted(cards: Cards) -> str:
+    """The resource in words: nodes that call their whole cards nvidia.com/gpu do not offer slices under that name."""
+    alike = cards.provider == "mig" and not _main(cards).startswith(mig.PREFIX)
+    return f"slices as {_main(cards)}" if alike else _main(cards)
 
 
 def _main(cards: Cards) -> str:
