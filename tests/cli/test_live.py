@@ -192,11 +192,10 @@ def test_cold_starts(installation: Installation) -> None:
 
 def test_status_of_failed_models(installation: Installation) -> None:
     """A model that fits on no node, or whose name is taken, is told with its cause, and ends with 1."""
-    accelerator = {"provider": "nvidia", "count": 9}
-    installation.kubectl("apply", "-f", "-", stdin=model("huge", accelerator=accelerator))
+    installation.kubectl("apply", "-f", "-", stdin=model("huge", resources={"requests": {"cpu": "900"}}))
     installation.kubectl("create", "deployment", "owned-v1", "--image=example.com/theirs:1", "--replicas=0")
     installation.kubectl("apply", "-f", "-", stdin=model("owned"))
-    for name, words in (("huge", "waits for a GPU"), ("owned", "exists already")):
+    for name, words in (("huge", "fits on no node"), ("owned", "exists already")):
         installation.until(
             lambda name=name: "Stalled" in installation.kubectl("get", f"imodel/{name}", "-o", "jsonpath={.status}"),
             f"{name} is stalled",
