@@ -88,6 +88,9 @@ def _claim(paths: Paths, switch: int) -> int:
         taken = (f"10.200.{instance}.", f"10.96.{instance}.", f"10.208.{instance}.")
         if Path(f"/sys/class/net/pn{instance}").exists() or any(it in routes for it in taken):
             continue
+        # The link of a cluster that ends is gone before its supervisor has removed all that has this number.
+        if any((root / f"pantala-{instance}-0").exists() for root in cleanup.cgroup_roots()):
+            continue
         command = f"link add pn{instance} type veth peer name host netns {switch}"
         if subprocess.run(["ip", *command.split()], capture_output=True, check=False).returncode == 0:
             cleanup.record(paths, "link", f"pn{instance}")
