@@ -41,6 +41,13 @@ def shared(resource: str = "nvidia.com/gpu.shared") -> Fields:
     return having({resource: "10"}, labels=labels)
 
 
+def unshared(hami: Fields) -> Fields:
+    """A node of HAMi's whose cards are for one pod each (deviceSplitCount 1)."""
+    (register,) = hami["annotations"]
+    cards = [{**card, "count": 1} for card in json.loads(hami["annotations"][register])]
+    return {**hami, "annotations": {register: json.dumps(cards)}, "allocatable": {"nvidia.com/gpu": str(len(cards))}}
+
+
 NVIDIA = having({"nvidia.com/gpu": "8"})
 """NVIDIA's device plugin, without GPU feature discovery."""
 MIG_SINGLE = having(

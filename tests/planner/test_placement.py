@@ -13,7 +13,7 @@ from pantala.planner import placement
 from pantala.planner.cards import Cards
 from pantala.planner.placement import Asked
 from pantala.status.reasons import Reason
-from tests.planner.nodes import ALIYUN, HAMI, MIG_SINGLE, NVIDIA, TENCENT, VOLCANO, having, mig, node, shared
+from tests.planner.nodes import ALIYUN, HAMI, MIG_SINGLE, NVIDIA, TENCENT, VOLCANO, having, mig, node, shared, unshared
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SETTINGS = AcceleratorSettings()
@@ -131,6 +131,13 @@ NODES: dict[str, tuple[dict[str, Any], dict[str, Any], list[Any], Reason | None,
         [node("a", **HAMI)],
         Reason.ASKED_TOO_MUCH,
         ["no node has 3 cards", "the most is 2 cards"],
+    ),
+    "cards of HAMi that nobody shares": (
+        {"provider": "hami", "count": 2},
+        {},
+        [node("a", **unshared(HAMI))],
+        None,
+        [],
     ),
     "more memory than a card of Volcano": (
         {**VOLCANO_SHARE, "memoryPerCard": "40Gi"},

@@ -154,7 +154,8 @@ def _short(cards: Cards, offers: Mapping[str, Offer]) -> _Short | None:
             continue  # such as a percentage, which every card has
         if place == 0 and offer.cards and claim.cards > offer.cards:
             return _Short(place, resource, claim.cards, offer.cards, "cards", each=False, card=offer.card)
-        of_one = each and bool(offer.largest)
+        counts_cards = place == 0 and claim.cards > 1  # of each card one share is asked for
+        of_one = each and bool(offer.largest) and not counts_cards
         most = offer.largest if of_one else offer.total
         if int(amount) > most:
             return _Short(place, resource, int(amount), most, offer.unit, each=of_one, card=offer.card)
