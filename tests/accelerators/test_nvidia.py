@@ -79,3 +79,13 @@ def test_what_a_node_offers(it: Manifest, offers: list[Offer]) -> None:
     """Cards or shares as the node advertises them, and nothing where another provider hands them out by the same name."""
     assert list(offered("nvidia", it).values()) == offers
     assert ("nvidia" in offering(it)) == bool(offers)
+
+
+def test_cards_beside_renamed_ones_of_hami() -> None:
+    """Where HAMi calls its cards something else, nvidia.com/gpu is NVIDIA's own, also on a node of HAMi's."""
+    names = AcceleratorSettings(resource_names={"nvidia.com/gpu": "hami.io/gpu"})
+    it = node({"nvidia.com/gpu": "2", "hami.io/gpu": "20"}, T4, {"hami.io/node-nvidia-register": "[]"})
+    assert offered("nvidia", it) == {}
+    assert offered("nvidia", it, names) == {
+        "nvidia.com/gpu": Offer("nvidia", "nvidia.com/gpu", 2, "cards", "Tesla-T4", 2)
+    }

@@ -58,7 +58,7 @@ class Nvidia:
     def offers(self, node: Manifest, settings: AcceleratorSettings) -> tuple[Offer, ...]:
         """Cards or shares that the node advertises; none where HAMi's device plugin does, under the same name."""
         labels = units.labels(node)
-        if SLICES in labels or hami.hands_out(node):
+        if SLICES in labels or (hami.hands_out(node) and hami.COUNT not in settings.resource_names):
             return ()
         unit = "shares" if labels.get(STRATEGY) in STRATEGIES.values() else "cards"
         card, physical = labels.get(PRODUCT, ""), units.whole(labels.get(COUNT, ""))
