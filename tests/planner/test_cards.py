@@ -143,6 +143,15 @@ def test_a_record_without_cards_is_used() -> None:
     assert (plan.cards["v1"].provider, plan.cards["v1"].claim.cards) == ("nvidia", 2)
 
 
+def test_a_record_without_cards_has_no_requirements() -> None:
+    """Pods of before there was a choice may be on any node with cards, so no node counts as one of another kind."""
+    world = World(model(accelerator={"provider": "nvidia", "count": 2}), NVIDIA)
+    world.settle()
+    assert world.plan().cards["v1"].claim.parts.node_requirements
+    without_cards(world)
+    assert world.plan().cards["v1"].claim.parts.node_requirements == ()
+
+
 def refusals(world: World) -> list[Manifest]:
     """The conditions that say no."""
     conditions = world.report().status["conditions"]

@@ -133,7 +133,11 @@ def _with_cards(record: _Record, version: ResolvedVersion, settings: Settings) -
     if record.cards is not None or version.accelerator is None:
         return record
     found = cards.of(version, settings)
-    return record if isinstance(found, Invalid) else replace(record, cards=found)
+    if found is None or isinstance(found, Invalid):
+        return record
+    # Its template has no requirements on nodes, so they keep no pod away.
+    parts = replace(found.claim.parts, node_requirements=())
+    return replace(record, cards=replace(found, claim=replace(found.claim, parts=parts)))
 
 
 def _holders(version: ResolvedVersion, status: Mapping[str, Any]) -> tuple[str, ...]:
