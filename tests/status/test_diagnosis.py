@@ -443,6 +443,7 @@ def test_a_node_refuses(case: str) -> None:
     if words:
         assert words in problem.message
         assert "gpu-0" in problem.message
+        assert refused(text)["metadata"]["name"] not in problem.message, "the next pod would be news"
 
 
 def test_what_a_node_refused_stays_until_another_takes_the_pod() -> None:

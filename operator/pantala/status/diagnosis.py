@@ -215,7 +215,8 @@ def _failed(pod: Manifest, status: Mapping[str, Any]) -> Problem:
     name, text = pod["metadata"]["name"], status.get("message", "").strip()
     if refusal := _refusal(pod):
         node = (pod.get("spec") or {}).get("nodeName") or "its node"
-        words = f"Pod {name} was turned away by {node}, and so will the next one be: {refusal[0]}. {refusal[1]}"
+        # Without the pod's name: a ReplicaSet makes the next one at once, and each would be news for the status.
+        words = f"A pod was turned away by {node}, and so will the next one be: {refusal[0]}. {refusal[1]}"
         return Problem(Reason.CARDS_REFUSED, f"{words} The node says: {_tail(text)}")
     if "EmptyDir" in text or "ephemeral" in text:
         return Problem(Reason.DISK_FULL, f"Pod {name}: {text} {_FETCH[FetchFailure.DISK_FULL][1]}")
