@@ -29,6 +29,12 @@ SCRATCH = {"name": "tmp", "mountPath": layout.SCRATCH}
 FETCHER_METRICS_PORT = 9465
 
 _FETCHER_MEMORY = "256Mi"
+_SECURITY: Manifest = {
+    "runAsNonRoot": True,
+    "runAsUser": 1000,
+    "fsGroup": 1000,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
 
 
 def template(
@@ -72,12 +78,7 @@ def template(
     if claim is not None and not claim.parts.resource_claims:
         init = [_without_cards(item) for item in init]
     # What the user sets replaces the operator's value, field by field.
-    security = {
-        "runAsNonRoot": True,
-        "runAsUser": 1000,
-        "fsGroup": 1000,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    } | user.pop("securityContext", {})
+    security = {**_SECURITY, **user.pop("securityContext", {})}
     return {
         "metadata": _metadata(model, version, server, card),
         "spec": {
