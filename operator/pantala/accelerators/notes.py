@@ -81,7 +81,7 @@ def _of_node(node: Manifest, rows: Sequence[Row]) -> Iterator[str]:
     if all(row.total is None for row in rows):
         return
     if _cordoned(node):
-        yield "cordoned, so no new pods: kubectl uncordon"
+        yield "cordoned, so no new pods: kubectl uncordon opens a node"
     if not _ready(node):
         yield "not ready, so no new pods: kubectl describe node"
     for taint in (node.get("spec") or {}).get("taints") or ():

@@ -182,7 +182,7 @@ def _sums(sums: Iterable[Total]) -> Iterator[str]:
     found = [["ALL NODES", "RESOURCE", "NODES", "TOTAL", "TAKEN", "FREE", "UNIT"]]
     for one in sums:
         figures = map(_figure, (one.nodes, one.total, one.taken, one.free))
-        closed = f"of the free {one.closed} on nodes that take no new pods" if one.closed else ""
+        closed = f"{one.closed} of the free are on nodes that take no new pods" if one.closed else ""
         found.append([one.provider, one.resource, *figures, one.unit, closed])
     return _aligned(found, range(2, 6))
 
