@@ -446,16 +446,18 @@ def test_a_node_refuses(case: str) -> None:
         assert refused(text)["metadata"]["name"] not in problem.message, "the next pod would be news"
 
 
-def test_what_a_node_refused_stays_until_another_takes_the_pod() -> None:
-    """Pods that were turned away stay; a newer one that a node took is their successor, and one without a node is not."""
+def test_what_a_node_refused_stays_until_another_lets_the_pod_in() -> None:
+    """Pods that were turned away stay; a newer one whose containers begin is their successor, and one that is only bound is not."""
     text = REFUSALS["shares"][0]
     newer = pod("2026-01-01T00:01:00Z")
-    problem = diagnose(None, [refused(text), newer])
-    assert problem is not None
-    assert problem.reason is Reason.CARDS_REFUSED
-    assert diagnose(None, [refused(text), {**newer, "spec": {"nodeName": "gpu-1"}}]) is None
+    for waits in (newer, {**newer, "spec": {"nodeName": "gpu-1"}}):
+        problem = diagnose(None, [refused(text), waits])
+        assert problem is not None
+        assert problem.reason is Reason.CARDS_REFUSED
+    starts = pod("2026-01-01T00:01:00Z", initContainerStatuses=[container("fetch", state={"running": {}})])
+    assert diagnose(None, [refused(text), starts]) is None
     late = refused(text, "2026-01-01T00:02:00Z")
-    assert diagnose(None, [late, {**newer, "spec": {"nodeName": "gpu-1"}}]) is not None
+    assert diagnose(None, [late, starts]) is not None
 
 
 def test_who_knows_more_is_asked() -> None:

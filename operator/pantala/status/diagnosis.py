@@ -72,12 +72,12 @@ def diagnose(
         updating: Whether pods of the template before answer, so that a pod without a node is one of the surge.
         explain: Asked about pods without a node before the scheduler's words are taken as they are.
     """
-    taken = max((_newest(pod) for pod in pods if _is_taken(pod)), default="")
+    let_in = max((_newest(pod) for pod in pods if _is_let_in(pod)), default="")
     problems = [
         problem
         for pod in sorted(pods, key=_newest, reverse=True)
-        # What a node refused stays until somebody deletes it; a newer pod that a node has taken is its successor.
-        if not (_newest(pod) <= taken and _refusal(pod))
+        # What a node refused stays until somebody deletes it; a newer pod that a node has let in is its successor.
+        if not (_newest(pod) <= let_in and _refusal(pod))
         and (problem := _of_pod(pod, updating=updating, explain=explain))
     ]
     # A pod that failed says more than one that was never made, or that waits for a node.
@@ -194,8 +194,10 @@ def _refusal(pod: Manifest) -> tuple[str, str] | None:
     return scheduler.refused(status.get("message", ""))
 
 
-def _is_taken(pod: Manifest) -> bool:
-    return bool((pod.get("spec") or {}).get("nodeName")) and pod.get("status", {}).get("phase") != "Failed"
+def _is_let_in(pod: Manifest) -> bool:
+    """Whether a node began with a pod's containers; one that is merely bound to it may be turned away like the one before."""
+    status = pod.get("status", {})
+    return status.get("phase") != "Failed" and bool(status.get("initContainerStatuses"))
 
 
 def _of_pod(pod: Manifest, *, updating: bool, explain: Explain | None) -> Problem | None:
