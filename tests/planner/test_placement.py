@@ -132,6 +132,13 @@ NODES: dict[str, tuple[dict[str, Any], dict[str, Any], list[Any], Reason | None,
         Reason.ASKED_TOO_MUCH,
         ["no node has 3 cards", "the most is 2 cards"],
     ),
+    "slices by HAMi, several of a card": (
+        {"provider": "hami", "count": 3, "memoryPerCard": "1Gi", "mode": "MIG"},
+        {},
+        [node("a", **HAMI)],
+        None,
+        [],
+    ),
     "cards of HAMi that nobody shares": (
         {"provider": "hami", "count": 2},
         {},
@@ -291,6 +298,30 @@ WORDS: dict[str, tuple[dict[str, Any], dict[str, Any], list[Any] | None, Reason 
         [node("a", **mig("1g.10gb"))],
         Reason.NO_GPU,
         ["nvidia.com/mig-1g.10gb", "on a, which has 7 slices in all"],
+    ),
+    "cards are free, cores are not: who lacks cards has none at all": (
+        SLICE,
+        pod(f"0/2 nodes are available: 1 Insufficient nvidia.com/mig-1g.10gb, 2 Insufficient cpu. {TAIL}"),
+        [node("a", **mig("1g.10gb")), node("b")],
+        Reason.UNSCHEDULABLE,
+        ["nodes have them free, but too little of cpu. Ask for less in `resources`", "2 Insufficient cpu"],
+    ),
+    "neither cards nor cores are free": (
+        SLICE,
+        pod(f"0/2 nodes are available: 2 Insufficient nvidia.com/mig-1g.10gb, 2 Insufficient cpu. {TAIL}"),
+        [node("a", **mig("1g.10gb")), node("b")],
+        Reason.NO_GPU,
+        ["too little of nvidia.com/mig-1g.10gb is free", "on a, which has 7 slices"],
+    ),
+    "neither, beside a node that is shut": (
+        SLICE,
+        pod(
+            "0/2 nodes are available: 1 Insufficient cpu, 1 Insufficient nvidia.com/mig-1g.10gb, 1 node(s) had untolerated"
+            f" taint(s). {TAIL}"
+        ),
+        [node("a", **mig("1g.10gb")), node("b", taints=[GPU_TAINT])],
+        Reason.NO_GPU,
+        ["too little of nvidia.com/mig-1g.10gb is free"],
     ),
     "cores, not cards": (
         WHOLE,

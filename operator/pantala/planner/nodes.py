@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pantala.accelerators import units
 from pantala.manifest.types import Manifest
 
 _KEEP_AWAY = frozenset({"NoSchedule", "NoExecute"})
@@ -45,6 +46,15 @@ def untolerated(spec: Mapping[str, Any], node: Manifest) -> tuple[Mapping[str, s
         taint
         for taint in taints
         if taint.get("effect") in _KEEP_AWAY and not any(_tolerates(it, taint) for it in tolerations)
+    )
+
+
+def without(resource: str, amount: int, spec: Mapping[str, Any], nodes: Sequence[Manifest]) -> int:
+    """How many of the nodes that a pod may use have less of a resource than this, though nothing of it were taken."""
+    return sum(
+        units.allocatable(node, resource) < amount
+        for node in nodes
+        if selected(spec, node) and fits_affinity(spec, node) and not untolerated(spec, node)
     )
 
 

@@ -16,6 +16,7 @@ from pantala.api.accelerator import Accelerator
 from pantala.api.model import InferenceModel
 from pantala.manifest.settings import AcceleratorSettings
 from pantala.manifest.types import Manifest
+from pantala.planner import nodes as judge
 from pantala.planner import offered
 from pantala.planner.cards import Cards
 from pantala.status import scheduler
@@ -173,9 +174,18 @@ def _of_vendor(asked: Asked, words: Words) -> tuple[Reason, str] | None:
 
 
 def _taken(asked: Asked, words: Words, nodes: Sequence[Manifest] | None) -> tuple[Reason, str] | None:
-    lacking = [resource for resource in asked.cards.claim.parts.limits if resource in words.lacking()]
+    short, limits = words.lacking(), asked.cards.claim.parts.limits
+    lacking = [resource for resource in limits if resource in short]
     if not lacking:
         return None
+    # A scheduler counts nodes without any cards as well: if all that it counts are such, what the others lack is something else.
+    other = [resource for resource in short if resource not in limits]
+    if nodes is not None and other:
+        have_not = {resource: judge.without(resource, int(limits[resource]), asked.spec, nodes) for resource in lacking}
+        if all(short[resource] <= count for resource, count in have_not.items()):
+            return Reason.UNSCHEDULABLE, (
+                f"nodes have them free, but too little of {' and '.join(other)}. Ask for less in `resources`, or add a node."
+            )
     have = "" if nodes is None else offered.have(lacking[0], asked.cards, asked.spec, asked.settings, nodes)
     return Reason.NO_GPU, (
         f"too little of {' and '.join(lacking)} is free.{have} Free some, ask for less in `accelerator`, or add a node. {_LOOK}"
