@@ -52,7 +52,7 @@ class Installation:
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for something that the operator does."""
-        wait_for(condition, what, 60, every=0.2)
+        wait_for(condition, what, 180, every=0.2)
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +78,7 @@ def operator(at: Installation, folder: Path, *arguments: str, namespace: str = N
     with log.open("wb") as stream:
         process = subprocess.Popen([*command, *arguments], stderr=stream)
     try:
-        wait_for(lambda: process.poll() is not None or "active operator" in log.read_text(), "the operator", 60)
+        wait_for(lambda: process.poll() is not None or "active operator" in log.read_text(), "the operator", 180)
         assert process.poll() is None, log.read_text()
         yield
     finally:

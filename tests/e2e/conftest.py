@@ -39,7 +39,7 @@ def operator(cluster: Cluster) -> Iterator["subprocess.Popen[bytes]"]:
             preexec_fn=die_with_parent,  # noqa: PLW1509
         )
         try:
-            wait_for(lambda: _answers(port, process, Path(log.name)), "the operator", 60, every=0.2)
+            wait_for(lambda: _answers(port, process, Path(log.name)), "the operator", 180, every=0.2)
             yield process
         finally:
             stop(process)

@@ -99,7 +99,7 @@ class Load:
                 found.setdefault(answer.value, []).append(answer)
         return found
 
-    def wait_for_value(self, value: Any, seconds: float = 30, count: int = 5) -> None:
+    def wait_for_value(self, value: Any, seconds: float = 90, count: int = 5) -> None:
         """Wait until requests that begin from now on got this value `count` times."""
         since, known = time.time(), len(self.answers)
         wait_for(

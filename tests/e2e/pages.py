@@ -52,7 +52,7 @@ def steps(page: str) -> list[tuple[str, str]]:
 def nothing_is_left(space: Space) -> None:
     """Wait until all that Pantala made in the namespace is gone."""
     children = ("get", "deployments,services,configmaps", "-l", "pantala.dev/model", "-o", "name")
-    wait_for(lambda: not space.kubectl(*children), "nothing of the model is left", 60, every=0.5)
+    wait_for(lambda: not space.kubectl(*children), "nothing of the model is left", 180, every=0.5)
 
 
 def _step(command: str, expected: str, environment: dict[str, str], folder: Path) -> str:

@@ -215,7 +215,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if not name.startswith(".pantala/")}
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
     """Wait for a condition, with a deadline."""
     deadline = time.monotonic() + seconds
     while not condition():

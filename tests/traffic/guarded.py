@@ -94,13 +94,13 @@ class Guarded:
         cluster = self.mesh.cluster
         space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE, "labels": injection.LABEL}}
         istio.apply(cluster, [space])
-        wait_for(lambda: "default" in cluster.kubectl("get", "serviceaccounts", "-n", SPACE), "service account", 30)
+        wait_for(lambda: "default" in cluster.kubectl("get", "serviceaccounts", "-n", SPACE), "service account", 90)
         istio.apply(cluster, [_service(), *(_pod(index) for index in range(2))])
-        cluster.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "-n", SPACE, "pod", "--all")
+        cluster.kubectl("wait", "--for=condition=Ready", "--timeout=180s", "-n", SPACE, "pod", "--all")
         path = "jsonpath={.items[*].status.podIP}"
         self.addresses = cluster.kubectl("get", "-n", SPACE, "pod", "-o", path).split()
         for port in (HTTP, GRPC, METRICS):
-            wait_for(lambda port=port: self._everywhere(f"inbound|{port}||", "clusters"), f"sidecars know {port}", 30)  # type: ignore[misc] # a default binds it
+            wait_for(lambda port=port: self._everywhere(f"inbound|{port}||", "clusters"), f"sidecars know {port}", 90)  # type: ignore[misc] # a default binds it
 
     def put(self, traffic: Mapping[str, Any]) -> list[Manifest]:
         """Put these wishes in force, and no others, and return their objects.
@@ -112,14 +112,14 @@ class Guarded:
         made = policies.objects(route(dict(traffic), namespace=SPACE, owner=()))
         istio.apply(self.mesh.cluster, made)
         for one in made:
-            wait_for(lambda one=one: self._everywhere(_mark(one)), f"sidecars have {_mark(one)}", 30)  # type: ignore[misc] # as above
+            wait_for(lambda one=one: self._everywhere(_mark(one)), f"sidecars have {_mark(one)}", 90)  # type: ignore[misc] # as above
         return made
 
     def clear(self) -> None:
         """Take all policies away; returns when the sidecars have none."""
         self.mesh.cluster.kubectl("delete", "-n", SPACE, _KINDS, "--all")
         marks = ("pantala_", "policy[resnet", "jwt_authn")
-        wait_for(lambda: not any(mark in text for mark in marks for text in self._listeners()), "no policies", 30)
+        wait_for(lambda: not any(mark in text for mark in marks for text in self._listeners()), "no policies", 90)
 
     def _everywhere(self, text: str, what: str = "") -> bool:
         found = [self.admin(at, f"/{what}") for at in self.addresses] if what else self._listeners()

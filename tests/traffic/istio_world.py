@@ -62,7 +62,7 @@ class World:
             paths = {it["match"].get("path", it["match"].get("prefix", "")) for it in found}
             return bool(found) and any(it.startswith(prefix) for it in paths)
 
-        wait_for(there, f"the route {name} in Envoy", 20, every=0.05)
+        wait_for(there, f"the route {name} in Envoy", 90, every=0.05)
         assert self.mesh.envoy.rejections() == {}
         for one in self.servers():
             one.clear()
@@ -75,7 +75,7 @@ class World:
         def there() -> bool:
             return text in str(self.mesh.envoy.config_dump("dynamic_active_clusters", name))
 
-        wait_for(there, f"{text} in the cluster of {backend.service}", 20, every=0.05)
+        wait_for(there, f"{text} in the cluster of {backend.service}", 90, every=0.05)
 
     def servers(self) -> list[Echo]:
         """All servers of all versions."""

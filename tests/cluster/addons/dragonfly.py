@@ -123,12 +123,12 @@ class Peer:
                 self._service = None
                 if attempt == _ATTEMPTS or "in use" not in str(error):
                     raise
-        wait_for(self.accepts, f"socket of {self.name}", 30)
+        wait_for(self.accepts, f"socket of {self.name}", 90)
         self.wait_known()
 
     def wait_known(self) -> None:
         """Wait until the scheduler knows it, which it tells every 5 s."""
-        wait_for(lambda: self.ip in self._known(), f"{self.name} at the scheduler", 30)
+        wait_for(lambda: self.ip in self._known(), f"{self.name} at the scheduler", 90)
 
     def kill(self) -> None:
         """SIGKILL: the socket's file stays, nobody answers, and the scheduler still believes in it."""

@@ -22,7 +22,7 @@ NAMESPACE = "dragonfly-system"
 LABEL = "dragonfly"
 CLIENT, SEED = "dragonfly-client", "dragonfly-seed-client"
 STORAGE = "/var/lib/dragonfly"
-READY_SECONDS = 120.0
+READY_SECONDS = 240.0
 
 
 class NodePeers:
@@ -70,7 +70,7 @@ class NodePeers:
             yield host
         finally:
             self._scale_seed(0)
-            wait_for(lambda: host not in {_hostname(pod) for pod in self._pods()}, "no seed", 60, every=0.3)
+            wait_for(lambda: host not in {_hostname(pod) for pod in self._pods()}, "no seed", 180, every=0.3)
 
     def _scale_seed(self, replicas: int) -> None:
         self.cluster.kubectl("-n", NAMESPACE, "scale", "statefulset", SEED, f"--replicas={replicas}")
@@ -79,7 +79,7 @@ class NodePeers:
         """Remove the daemon of a node, in order, and wait until it is gone."""
         name = self.cluster.node_names[index]
         self.cluster.kubectl("label", "node", name, f"{LABEL}-")
-        wait_for(lambda: name not in {_hostname(pod) for pod in self._pods()}, f"no daemon on {name}", 60, every=0.3)
+        wait_for(lambda: name not in {_hostname(pod) for pod in self._pods()}, f"no daemon on {name}", 180, every=0.3)
 
     def bring_back(self, index: int) -> None:
         """Undo `take_away` and wait until the daemon answers."""

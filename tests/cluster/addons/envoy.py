@@ -33,7 +33,7 @@ class Proxy:
         """Start it and wait until it has its configuration.
 
         Raises:
-            ClusterError: it did not get there within 30 s.
+            ClusterError: it did not get there within 90 s.
         """
         self._place = Loopback()
         self.address = self._place.address
@@ -156,7 +156,7 @@ class Envoy(Proxy):
             trusted_proxies: how many proxies in front of it are trusted to say the client's address (X-Forwarded-For).
 
         Raises:
-            ClusterError: it did not get there within 30 s.
+            ClusterError: it did not get there within 90 s.
         """
         self.namespace, self.labels = namespace, dict(labels)
         more = {"PROXY_CONFIG": {"gatewayTopology": {"numTrustedProxies": trusted_proxies}}} if trusted_proxies else {}
@@ -195,7 +195,7 @@ class Envoy(Proxy):
             return {action["cluster"]: 100}
         return {one["name"]: one.get("weight", 0) for one in action.get("weighted_clusters", {}).get("clusters", [])}
 
-    def wait_for_route(self, host: str, port: int = 0, seconds: float = 20) -> None:
+    def wait_for_route(self, host: str, port: int = 0, seconds: float = 90) -> None:
         """Wait until it has a route for a host.
 
         Raises:
@@ -203,7 +203,7 @@ class Envoy(Proxy):
         """
         wait_for(lambda: bool(self.routes(host, port)), f"a route for {host} in Envoy", seconds, every=0.01)
 
-    def wait_for_port(self, port: int = 0, seconds: float = 20) -> None:
+    def wait_for_port(self, port: int = 0, seconds: float = 90) -> None:
         """Wait until it listens, by default for the Istio Gateway.
 
         Raises:
@@ -223,7 +223,7 @@ class EnvoySidecar(Proxy):
         """Start it and wait until it has its configuration.
 
         Raises:
-            ClusterError: it did not get there within 30 s.
+            ClusterError: it did not get there within 90 s.
         """
         super().__init__(istiod, "sidecar", name, namespace, labels, {"INTERCEPTION_MODE": "NONE"})
         self.port = self._place.ports[0]

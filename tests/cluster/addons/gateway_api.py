@@ -38,12 +38,12 @@ def apply_crds(cluster: Access, manifests: str) -> None:
         told = cluster.kubectl("get", "customresourcedefinitions", *names, "-o", path, check=False)
         return told.split() == ["True"] * len(names)
 
-    wait_for(established, "CRDs established", 60, every=0.1)
+    wait_for(established, "CRDs established", 180, every=0.1)
 
 
 def delete_crds(cluster: Access, manifests: str) -> None:
     """Delete CRDs given as YAML, if they are there; returns when they are gone."""
-    cluster.kubectl("delete", "--ignore-not-found", "--timeout=120s", "-f", "-", stdin=manifests)
+    cluster.kubectl("delete", "--ignore-not-found", "--timeout=300s", "-f", "-", stdin=manifests)
 
 
 def _crds() -> str:
@@ -88,7 +88,7 @@ def gateway(
     cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
     envoy.halt()
     envoy.start()
-    wait = ("wait", "--for=condition=Programmed", "--timeout=60s", "-n", namespace, f"gateways.{GROUP}/{name}")
+    wait = ("wait", "--for=condition=Programmed", "--timeout=180s", "-n", namespace, f"gateways.{GROUP}/{name}")
     cluster.kubectl(*wait)
     envoy.wait_for_port(envoy.api_port)
 

@@ -99,7 +99,7 @@ def install(cluster: Access) -> None:
     cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([plaintext, _webhook()]))
     path = "jsonpath={.webhooks[0].clientConfig.caBundle}"
     command = ("get", f"mutatingwebhookconfiguration/{_NAME}", "-o", path)
-    wait_for(lambda: bool(cluster.kubectl(*command)), "istiod's injection webhook", 30, every=0.1)
+    wait_for(lambda: bool(cluster.kubectl(*command)), "istiod's injection webhook", 90, every=0.1)
 
 
 def remove(cluster: Access) -> None:

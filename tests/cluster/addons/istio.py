@@ -99,7 +99,7 @@ class Istiod:
             apply(cluster, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}])
             apply(cluster, [*_service(self.address), _validator()])
             self._process = self._run()
-            wait_for(self._validates, "istiod's validation webhook", 30, every=0.1)
+            wait_for(self._validates, "istiod's validation webhook", 90, every=0.1)
         except BaseException:
             self.stop()
             raise

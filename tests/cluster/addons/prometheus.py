@@ -70,7 +70,7 @@ class Prometheus(Service):
         return json.loads(http("GET", f"{self.url}/api/v1/targets?state=active")[2])["data"]["activeTargets"]
 
     def wait_for(
-        self, promql: str, accept: Callable[[list[dict[str, Any]]], bool] = bool, seconds: float = 30
+        self, promql: str, accept: Callable[[list[dict[str, Any]]], bool] = bool, seconds: float = 90
     ) -> list[dict[str, Any]]:
         """Query until the samples are acceptable (by default: there are any) and return them.
 

@@ -39,6 +39,10 @@ def http(
             return error.code, dict(error.headers), error.read()
 
 
+_READY_SECONDS = 90.0
+"""Limit for a process to answer; most take less than 5 s on an idle machine."""
+
+
 class Service:
     """A process that serves HTTP; use it as a context manager or call `stop`."""
 
@@ -48,7 +52,7 @@ class Service:
         """Start the process and wait until `ready_url` answers 200, unless `ready` is to be called later.
 
         Raises:
-            ClusterError: it ended or did not answer within 30 s; the message holds the end of its output.
+            ClusterError: it ended or did not answer within 90 s; the message holds the end of its output.
         """
         self._ready_url = ready_url
         self._log = tempfile.NamedTemporaryFile(prefix="pantala-", suffix=".log")  # noqa: SIM115 - closed by stop
@@ -66,10 +70,10 @@ class Service:
         """Wait until it is; one that does not get there is stopped.
 
         Raises:
-            ClusterError: it ended or did not answer within 30 s; the message holds the end of its output.
+            ClusterError: it ended or did not answer within 90 s; the message holds the end of its output.
         """
         try:
-            wait_for(lambda: _answers(self._ready_url), str(self._process.args), 30, self._check)
+            wait_for(lambda: _answers(self._ready_url), str(self._process.args), _READY_SECONDS, self._check)
         except BaseException:
             self.stop()
             raise

@@ -80,10 +80,10 @@ class Counted:
         self.model.apply(*versions, **{"rollout": {"keepStable": "10m"}, **traffic})
         self.model.space.wait_condition(self.model.name, "Ready", seconds=120)
         self.model.space.wait_condition(self.model.name, "TrafficReady", reason="Routed", seconds=120)
-        wait_for(lambda: self.model.weights(api=self.api) == split, f"{split} in Envoy", 30)
-        wait_for(lambda: all(text in json.dumps(self.routes()) for text in shows), f"{shows} in Envoy's routes", 30)
+        wait_for(lambda: self.model.weights(api=self.api) == split, f"{split} in Envoy", 90)
+        wait_for(lambda: all(text in json.dumps(self.routes()) for text in shows), f"{shows} in Envoy's routes", 90)
         shown = time.time()
-        wait_for(lambda: bool(self.ask(1)) and time.time() > shown + LEARNS, "all threads of Envoy have the route", 10)
+        wait_for(lambda: bool(self.ask(1)) and time.time() > shown + LEARNS, "all threads of Envoy have the route", 30)
         return self.model.space.status(self.model.name)
 
     def ask(
@@ -128,7 +128,7 @@ class Counted:
             last.append(self.served())
             return (last[-1] - before).total() >= least and len(last) > 1 and last[-1] == last[-2]
 
-        wait_for(still, f"{least} inferences", 20, every=0.5)
+        wait_for(still, f"{least} inferences", 60, every=0.5)
         return last[-1] - before
 
 

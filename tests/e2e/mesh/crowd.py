@@ -26,7 +26,7 @@ class Crowd:
         for load in self.loads:
             self._stack.enter_context(load)
         for load in self.loads:
-            wait_for(lambda load=load: any(not it.error for it in load.answers), "an answer", 30)  # type: ignore[misc]
+            wait_for(lambda load=load: any(not it.error for it in load.answers), "an answer", 90)  # type: ignore[misc]
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -70,7 +70,7 @@ class PodWatch:
         self._watch.stop()
         self._thread.join()
 
-    def emptied(self, version: str, since: float, seconds: float = 60) -> float:
+    def emptied(self, version: str, since: float, seconds: float = 180) -> float:
         """Wait until the last pod of a version answers no more; when that was, in seconds since the epoch."""
         wait_for(lambda: self._emptied.get(version, 0) > since, f"{version} has no pod that answers", seconds)
         return self._emptied[version]

@@ -113,13 +113,13 @@ class Exposed:
         found = self.mesh.envoy.weights(self.host, self.mesh.envoy.api_port if api else 0)
         return {self._version(cluster): weight for cluster, weight in found.items() if weight}
 
-    def wait_routed(self, weights: dict[str, int], seconds: float = 150) -> None:
+    def wait_routed(self, weights: dict[str, int], seconds: float = 300) -> None:
         """Wait until the model answers, its route is as asked, and Envoy has exactly these shares."""
         self.space.wait_condition(self.name, "Ready", seconds=seconds)
         self.space.wait_condition(self.name, "TrafficReady", seconds=seconds)
         self.wait_weights(weights)
 
-    def wait_weights(self, weights: dict[str, int], seconds: float = 60) -> float:
+    def wait_weights(self, weights: dict[str, int], seconds: float = 180) -> float:
         """Wait until Envoy has exactly these shares; return when it had them, in seconds since the epoch."""
         last: dict[str, int] = {}
 
@@ -129,13 +129,13 @@ class Exposed:
             return last == weights
 
         try:
-            wait_for(same, f"{self.name}: {weights} in Envoy", seconds, every=0.005)
+            wait_for(same, f"{self.name}: {weights} in Envoy", seconds, every=0.05)
         except Exception as error:
             told = self.space.condition(self.name, "TrafficReady")
             raise AssertionError(f"{error}; it has {last}; TrafficReady: {told}") from error
         return time.time()
 
-    def wait_pods(self, version: str, count: int, seconds: float = 90) -> None:
+    def wait_pods(self, version: str, count: int, seconds: float = 240) -> None:
         """Wait until as many pods of a version are ready, and no other is left, not even one on its way out."""
         selector = f"pantala.dev/model={self.name},pantala.dev/version={version}"
 

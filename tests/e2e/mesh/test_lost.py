@@ -29,7 +29,7 @@ MOST_PASSES = 30
 def _crowd(*models: Exposed) -> Crowd:
     loads = []
     for model in models:
-        clients, pause = (16, 0.02) if model.runtime == "triton" else (2, 0.04)
+        clients, pause = soak((6, 0.04), (16, 0.02)) if model.runtime == "triton" else (2, 0.04)
         loads += [model.load(keep_alive=kept, clients=clients, pause=pause) for kept in (True, False)]
     return Crowd(*loads)
 
