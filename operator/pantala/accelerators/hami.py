@@ -32,8 +32,10 @@ HANDSHAKE = "hami.io/node-handshake"
 USE_TYPE, NO_USE_TYPE = "nvidia.com/use-gputype", "nvidia.com/nouse-gputype"
 """Annotations of a pod: parts of names of cards, whatever the case, with commas and no blanks between them."""
 
+MODE = "nvidia.com/vgpu-mode"
+"""Annotation of a pod: how its shares are kept. Slices (`mig`) may be several of one card, other shares never are."""
 MODES = {"HAMiCore": "hami-core", "MIG": "mig"}
-"""Values of `vgpu-mode`."""
+"""Values of `vgpu-mode`, Volcano's too."""
 _POLICIES = {"Binpack": "binpack", "Spread": "spread", "TopologyAware": "topology-aware"}
 _TEXT_FIELDS = 7
 _CAP = (
@@ -142,7 +144,7 @@ def _annotations(spec: Accelerator) -> dict[str, str]:
         USE_TYPE: ",".join(kinds.allow or ()) if kinds else "",
         NO_USE_TYPE: ",".join(kinds.deny or ()) if kinds else "",
         "nvidia.com/use-gpuuuid": ",".join(spec.devices or ()),
-        "nvidia.com/vgpu-mode": MODES[spec.mode] if spec.mode else "",
+        MODE: MODES[spec.mode] if spec.mode else "",
         "hami.io/node-scheduler-policy": _POLICIES[spec.node_policy] if spec.node_policy else "",
         "hami.io/gpu-scheduler-policy": _POLICIES[spec.card_policy] if spec.card_policy else "",
     }

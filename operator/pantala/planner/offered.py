@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from pantala.accelerators import mig
+from pantala.accelerators import hami, mig
 from pantala.accelerators.base import Offer
 from pantala.accelerators.registry import PROVIDERS
 from pantala.manifest.settings import AcceleratorSettings
@@ -148,11 +148,12 @@ def _short(cards: Cards, offers: Mapping[str, Offer]) -> _Short | None:
     """What the node has too little of, though nothing were taken; None if it has enough, or does not tell."""
     claim = cards.claim
     each = claim.cards == 1 or cards.provider in _EACH
+    apart = claim.parts.annotations.get(hami.MODE) != hami.MODES["MIG"]
     for place, (resource, amount) in enumerate(claim.parts.limits.items()):
         offer = offers.get(resource)
         if offer is None:
             continue  # such as a percentage, which every card has
-        if place == 0 and offer.cards and claim.cards > offer.cards:
+        if place == 0 and apart and offer.cards and claim.cards > offer.cards:
             return _Short(place, resource, claim.cards, offer.cards, "cards", each=False, card=offer.card)
         counts_cards = place == 0 and claim.cards > 1  # of each card one share is asked for
         of_one = each and bool(offer.largest) and not counts_cards
