@@ -2,7 +2,7 @@
 
 from pantala import naming
 from pantala.manifest.types import Manifest
-from pantala.planner.affinity import prefer
+from pantala.planner.affinity import prefer, require
 from tests.planner.world import World, model, ready_pod, version
 
 _TERM = {
@@ -15,6 +15,26 @@ def test_no_node_changes_nothing() -> None:
     """The template is the same object."""
     template = {"spec": {"containers": []}}
     assert prefer(template, ()) is template
+
+
+def test_requirements_hold_in_each_alternative() -> None:
+    """Every term of the user's gets them, but for an empty one, which matches no node and must not begin to."""
+    ours = {"key": "card", "operator": "Exists"}
+    zone = {"key": "zone", "operator": "In", "values": ["a"]}
+    name = {"key": "metadata.name", "operator": "In", "values": ["node-1"]}
+
+    def required(*terms: Manifest) -> Manifest:
+        return {
+            "affinity": {
+                "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [*terms]}}
+            }
+        }
+
+    assert require({}, []) == {}
+    assert require({}, [ours]) == required({"matchExpressions": [ours]})
+    assert require(required({"matchExpressions": [zone]}, {"matchFields": [name]}, {}), [ours]) == required(
+        {"matchExpressions": [zone, ours]}, {"matchFields": [name], "matchExpressions": [ours]}, {}
+    )
 
 
 def test_the_users_own_affinity_stays() -> None:

@@ -44,11 +44,11 @@ def require(spec: Manifest, requirements: Sequence[Mapping[str, Any]]) -> Manife
         return spec
     affinity = spec.get("affinity") or {}
     own = affinity.get("nodeAffinity") or {}
-    # Terms are alternatives, so each of the user's gets all of ours.
+    # Terms are alternatives, so each of the user's gets all of ours. An empty one matches no node, and stays like that.
     terms = [
-        {**term, "matchExpressions": [*term.get("matchExpressions", ()), *requirements]}
-        for term in (own.get(_REQUIRED) or {}).get("nodeSelectorTerms") or [{}]
-    ]
+        {**term, "matchExpressions": [*term.get("matchExpressions", ()), *requirements]} if any(term.values()) else term
+        for term in (own.get(_REQUIRED) or {}).get("nodeSelectorTerms") or ()
+    ] or [{"matchExpressions": [*requirements]}]
     return {**spec, "affinity": {**affinity, "nodeAffinity": {**own, _REQUIRED: {"nodeSelectorTerms": terms}}}}
 
 
