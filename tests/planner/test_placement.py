@@ -526,6 +526,14 @@ def test_a_scheduler_that_does_not_run(wanted: Any, used: str, words: str) -> No
     assert told(ask, pod(used=used, seconds=14), None) == (None, "")
 
 
+def test_a_claim_that_the_scheduler_waits_for() -> None:
+    """Newer schedulers say that the claim is not there yet: that is no matter of nodes, nor of the spec."""
+    ask = asked(provider="dra")
+    reason, message = told(ask, pod('pod "ns/m-0": ResourceClaim not created yet'), [])
+    assert reason is Reason.CLAIM_MISSING
+    assert "FailedResourceClaimCreation" in message
+
+
 def test_when_to_look_again() -> None:
     """Nothing happens to a pod that nobody looks at, so the operator looks at it when its time is over, and not after that."""
     early, late = pod(seconds=5), pod(seconds=20)

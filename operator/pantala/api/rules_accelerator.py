@@ -24,7 +24,7 @@ FIELDS = {
 }
 """The providers that can express a field; `provider` and `count` are for all."""
 
-PROFILE = "^[1-9]g[.][1-9][0-9]{0,2}gb([+-][a-z]+([.][a-z]+)*)?$"
+PROFILE = "^[1-7]g[.][1-9][0-9]{0,2}gb([+-][a-z]+([.][a-z]+)*)?$"
 """A MIG profile without compute instances of its own (`1c.3g.20gb`), which device plugins do not offer."""
 CARD = "^[A-Za-z0-9]([A-Za-z0-9 ._-]*[A-Za-z0-9])?$"
 """A part of a card's name: vendors separate names by commas."""

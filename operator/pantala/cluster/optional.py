@@ -161,7 +161,8 @@ class OptionalKinds:
             self._cache.apis(*told)
         self._published, self._told = known, told
         self._tell(known)
-        if not pending:
+        # Nodes serve messages only: whoever cannot list them plans as well.
+        if not pending - self._always:
             self.settled.set()
 
     def _tell(self, known: frozenset[Resource]) -> None:

@@ -52,12 +52,13 @@ def of(version: ResolvedVersion, settings: Settings, recorded: Cards | None = No
 def variables(version: ResolvedVersion, claim: Claim | None) -> list[Manifest]:
     """What the server is told of its share of a card, so that it can keep to it: MiB of each card, or percent.
 
-    The total that CUDA reports is the whole card's wherever the vendor only counts.
+    The total that CUDA reports is the whole card's wherever the vendor only counts. A slice is told nothing: it reports its own
+    total, of which the profile's name says up to an eighth too much.
     """
     asked = version.accelerator
     if claim is None or asked is None:
         return []
-    if claim.memory is not None:
+    if claim.memory is not None and asked.profile is None:
         return [{"name": "PANTALA_GPU_MEMORY_MIB", "value": str(claim.memory.bytes // _MIB)}]
     if asked.memory_percent is not None:
         return [{"name": "PANTALA_GPU_MEMORY_PERCENT", "value": str(asked.memory_percent)}]

@@ -24,6 +24,10 @@ from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
 from pantala.status.scheduler import Lack, Words
 
+_NO_CLAIM = "ResourceClaim not created yet"
+"""How newer schedulers say in the condition, too, that they wait for a claim (k8s.io/enhancements, KEP-5501; the words are of
+k8s.io/kubernetes/pkg/scheduler/framework/plugins/dynamicresources, PreEnqueue)."""
+
 UNSEEN_SECONDS = 15.0
 """How long a scheduler may leave a pod alone before it counts as missing; a busy one looks at a pod within a few seconds."""
 
@@ -104,6 +108,8 @@ def explain(pod: Manifest, asked: Asked | None, nodes: Sequence[Manifest] | None
     )
     if asked is None or not text:
         return None
+    if _NO_CLAIM in text and (why := dra.unclaimed(pod)) is not None:
+        return Problem(Reason.CLAIM_MISSING, f"Pod {name} waits for cards: {why}")
     words = scheduler.parse(text)
     found = (
         _without_webhook(asked, used, words, nodes)
