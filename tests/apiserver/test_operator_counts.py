@@ -158,7 +158,8 @@ def test_heartbeats_of_nodes(installation: Installation, operator: Operator, log
         node(installation, {"metadata": {"labels": {"matters": "yes"}}})
         wait_for(lambda: operator.metric(done) > passes, "a pass over the model that waits", 30)
         settled(installation, log)
-        assert operator.metric(done) == passes + 1
+        # The scheduler tries the pod again as well when a label changes, and may say so on the pod.
+        assert operator.metric(done) <= passes + 2
         assert writes(log, installation, mark) == Counter()
     finally:
         space.delete("InferenceModel", "waits")
