@@ -61,7 +61,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
             "deviceClassName": "gpu.nvidia.com",
             "count": 1,
             "selectors": [
-                "device.driver == 'gpu.nvidia.com' && device.attributes['gpu.nvidia.com'].architecture == 'Hopper'",
+                "'architecture' in device.attributes['gpu.nvidia.com'] && device.attributes['gpu.nvidia.com'].architecture == 'Hopper'",
                 "device.capacity['gpu.nvidia.com'].memory.compareTo(quantity('79Gi')) >= 0",
             ],
         },
