@@ -94,10 +94,7 @@ def explain(pod: Manifest, asked: Asked | None, nodes: Sequence[Manifest] | None
         now: The time.
     """
     name, used = pod["metadata"]["name"], (pod.get("spec") or {}).get("schedulerName") or DEFAULT_SCHEDULER
-    if unseen(pod, now) == 0:
-        if asked is not None and asked.cards.claim.template is not None and (why := dra.unclaimed(pod)) is not None:
-            return Problem(Reason.CLAIM_MISSING, f"Pod {name} waits for cards: {why}")
-        return _left_alone(name, used, asked)
+    left_alone = unseen(pod, now) == 0
     text = next(
         (
             it.get("message", "")
@@ -106,10 +103,13 @@ def explain(pod: Manifest, asked: Asked | None, nodes: Sequence[Manifest] | None
         ),
         "",
     )
+    claims = asked is not None and asked.cards.claim.template is not None
+    if claims and (left_alone or _NO_CLAIM in text) and (why := dra.unclaimed(pod)) is not None:
+        return Problem(Reason.CLAIM_MISSING, f"Pod {name} waits for cards: {why}")
+    if left_alone:
+        return _left_alone(name, used, asked)
     if asked is None or not text:
         return None
-    if _NO_CLAIM in text and (why := dra.unclaimed(pod)) is not None:
-        return Problem(Reason.CLAIM_MISSING, f"Pod {name} waits for cards: {why}")
     words = scheduler.parse(text)
     found = (
         _without_webhook(asked, used, words, nodes)
