@@ -11,6 +11,7 @@ from pantala.accelerators.inventory import rows, totals
 from pantala.accelerators.rows import Row
 from pantala.accelerators.taken import taken
 from pantala.manifest.settings import AcceleratorSettings
+from pantala.manifest.words import some
 from tests.cli.fleet import ALIYUN, CLAIMS, HAMI, NODES, PODS, SLICES, device, hami_register, node, pod, resource_slice
 
 Object = dict[str, Any]
@@ -138,5 +139,5 @@ def test_cards_that_nobody_offers() -> None:
 
 def test_names_of_many() -> None:
     """Of many names some are told, and how many more there are."""
-    assert notes.some(["a", "b", "c"]) == "a, b, c"
-    assert notes.some(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+    assert some(["a", "b", "c"], notes.SOME) == "a, b, c"
+    assert some(["a", "b", "c", "d", "e"], notes.SOME) == "a, b, c and 2 more"

@@ -12,9 +12,12 @@ from pantala.accelerators.inventory import UNRESERVED
 from pantala.accelerators.rows import Row
 from pantala.accelerators.taken import VISIBLE, WRITTEN, Taken
 from pantala.api import quantity
+from pantala.manifest import words
 from pantala.manifest.types import Manifest
 
-_FORBIDS = frozenset({"NoSchedule", "NoExecute"})
+SOME = 3
+"""How many names a note tells."""
+
 _STATES = frozenset(
     {f"node.kubernetes.io/{state}" for state in ("unschedulable", "not-ready", "unreachable")}
 )  # Kubernetes' own taints of nodes that are told to be cordoned or not ready.
@@ -28,7 +31,6 @@ _HAS_CARDS = (
 controllers/state_manager.go, gpuNodeLabels), whether a device plugin runs there or not."""
 _PLUGIN = {"mig": "nvidia"}
 """Providers whose cards are handed out by the device plugin of another: what they offer are different cards."""
-_SOME = 3
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,9 @@ def _of_node(node: Manifest, rows: Sequence[Row]) -> Iterator[str]:
     if not _ready(node):
         yield "not ready, so no new pods: kubectl describe node"
     for taint in (node.get("spec") or {}).get("taints") or ():
-        if taint["effect"] in _FORBIDS and taint["key"] not in _STATES:
-            value = f"={taint['value']}" if taint.get("value") else ""
-            yield f"taint {taint['key']}{value}:{taint['effect']}: pods need a toleration in template.spec.tolerations"
+        if taint["effect"] in words.KEEP_AWAY and taint["key"] not in _STATES:
+            told = words.taint(taint["key"], taint.get("value", ""), taint["effect"])
+            yield f"taint {told}: pods need a toleration in template.spec.tolerations"
     plugins = sorted({_PLUGIN.get(row.provider, row.provider) for row in rows if row.total is not None})
     if len(plugins) > 1:
         yield (
@@ -117,10 +119,10 @@ def _missing(node: Manifest, rows: Sequence[Row]) -> Iterator[str]:
 def _of_pods(pods: Sequence[Taken], rows: Sequence[Row]) -> Iterator[str]:
     for name in WRITTEN.values():
         if bad := [pod.pod for pod in pods if name in pod.unread]:
-            yield f"the annotation {name} of {some(bad)} cannot be read, so what it takes is not counted"
+            yield f"the annotation {name} of {words.some(bad, SOME)} cannot be read, so what it takes is not counted"
     seeing = [holder.pod for row in rows if row.provider == UNRESERVED for holder in row.holders]
     if seeing:
-        yield f"{some(seeing)} may use cards that nobody reserves, by {VISIBLE}"
+        yield f"{words.some(seeing, SOME)} may use cards that nobody reserves, by {VISIBLE}"
 
 
 def _of_devices(devices: Sequence[Device]) -> Iterator[str]:
@@ -130,12 +132,6 @@ def _of_devices(devices: Sequence[Device]) -> Iterator[str]:
             yield f"{closed} of {len(kind)} {resource} can be had by nobody: they are tainted, or parts of what is taken"
         if shared := sum(device.shared for device in kind):
             yield f"{shared} of {len(kind)} {resource} may be shared by claims; as soon as one has a device, it counts as taken"
-
-
-def some(names: Sequence[str]) -> str:
-    """Some of the names, and how many there are beside them."""
-    more = len(names) - _SOME
-    return ", ".join(names[:_SOME]) + (f" and {more} more" if more > 0 else "")
 
 
 def _cordoned(node: Manifest) -> bool:

@@ -18,6 +18,7 @@ from pantala.api.accelerator import Provider
 from pantala.cli import accelerators, access, inventory, options, output
 from pantala.cli.failures import ERROR, Failure
 from pantala.manifest.settings import AcceleratorSettings
+from pantala.manifest.words import some
 
 _SEVERAL = "(several)"
 """In place of a node: devices that several can reach."""
@@ -161,7 +162,7 @@ def lines(listed: Sequence[Row], sums: Sequence[Total], told: Sequence[Note], *,
         yield from _sums(sums)
     if told:
         yield from (["", click.style("NOTES", bold=True)] if listed else ())
-        yield from (f"{notes.some(names)}: {text}" for text, names in _grouped(told))
+        yield from (f"{some(names, notes.SOME)}: {text}" for text, names in _grouped(told))
 
 
 def _table(listed: Sequence[Row], *, wide: bool) -> Iterator[str]:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from pantala.errors import FetchFailure
 from pantala.fetcher.errors import FetchError
 from pantala.fetcher.listing import Listing
+from pantala.manifest.words import some
 
 CONFIG = "config.pbtxt"
 """Triton's configuration of one model."""
@@ -110,8 +111,7 @@ def _repository(listing: Listing, everything: list[str], name: str, shown: str) 
         )
         raise FetchError(FetchFailure.INVALID, message)
     if name not in models:
-        rest = f" and {len(models) - _NAMED} more" if len(models) > _NAMED else ""
-        found = ", ".join(models[:_NAMED]) + rest
+        found = some(models, _NAMED)
         message = (
             f"{shown} is a repository without the folder {name}; set modelName to one of the folders found: {found}"
         )

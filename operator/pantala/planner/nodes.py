@@ -10,8 +10,8 @@ from typing import Any
 
 from pantala.accelerators import units
 from pantala.manifest.types import Manifest
+from pantala.manifest.words import KEEP_AWAY
 
-_KEEP_AWAY = frozenset({"NoSchedule", "NoExecute"})
 CORDONED: Mapping[str, str] = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 """The taint that Kubernetes puts on a node with `spec.unschedulable`."""
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -45,7 +45,7 @@ def untolerated(spec: Mapping[str, Any], node: Manifest) -> tuple[Mapping[str, s
     return tuple(
         taint
         for taint in taints
-        if taint.get("effect") in _KEEP_AWAY and not any(_tolerates(it, taint) for it in tolerations)
+        if taint.get("effect") in KEEP_AWAY and not any(_tolerates(it, taint) for it in tolerations)
     )
 
 

@@ -9,6 +9,7 @@ from enum import IntEnum
 from pantala.accelerators import hami, mig
 from pantala.accelerators.base import Offer
 from pantala.accelerators.registry import PROVIDERS
+from pantala.manifest import words as words_of
 from pantala.manifest.settings import AcceleratorSettings
 from pantala.manifest.types import Manifest
 from pantala.planner import nodes as judge
@@ -230,7 +231,7 @@ def _taints(spec: Manifest, those: Sequence[_Place]) -> str:
             key = (taint["key"], taint.get("value", ""), taint.get("effect", ""))
             by_taint.setdefault(key, []).append(place)
     told = sorted(by_taint.items(), key=lambda it: (_own(it[0][0]), -len(it[1])))
-    words = [f"{_taint(*key)} on {_names(found)}" for key, found in told[:_NAMED]]
+    words = [f"{words_of.taint(*key)} on {_names(found)}" for key, found in told[:_NAMED]]
     tolerable = [key for key, _ in told if not _own(key[0])]
     if tolerable:
         lines = ", ".join(
@@ -248,18 +249,12 @@ def _own(key: str) -> bool:
     return key.startswith(_OF_THE_NODE)
 
 
-def _taint(key: str, value: str, effect: str) -> str:
-    return f"{key}={value}:{effect}" if value else f"{key}:{effect}"
-
-
 def _nodes(count: int) -> str:
     return f"{count} node{'' if count == 1 else 's'}"
 
 
 def _names(those: Sequence[_Place]) -> str:
-    names = [place.name for place in those]
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return words_of.some([place.name for place in those], _NAMED)
 
 
 def _has(those: Sequence[_Place]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from pantala.manifest import words
 
 
 class Severity(StrEnum):
@@ -47,7 +50,6 @@ def error(check: str, message: str, next: str, object: str = "", value: str = ""
     return Finding(Severity.ERROR, check, message, object, value, next)
 
 
-def some(names: list[str], most: int = 5) -> str:
-    """Names in a sentence; a long list is cut, and says how many there are."""
-    rest = len(names) - most
-    return ", ".join(names) if rest <= 0 else f"{', '.join(names[:most])} and {rest} more"
+def some(names: Sequence[str], most: int = 5) -> str:
+    """Names in a sentence, not too many of them."""
+    return words.some(names, most)
