@@ -43,7 +43,7 @@ def test_choices_are_annotations() -> None:
 def test_who_measures() -> None:
     """The device plugin counts in percent of the card, under HAMi's old names."""
     found = registry.PROVIDERS["volcano"].utilization(Accelerator(provider="volcano", core_percent=50))
-    assert found == Utilization("Device_utilization_desc_of_container", 2.0, "podname", "podnamespace")
+    assert found == Utilization("Device_utilization_desc_of_container", 1.0, "podname", "podnamespace", granted=50)
     assert isinstance(
         registry.PROVIDERS["volcano"].utilization(Accelerator(provider="volcano", mode="MIG")), NoUtilization
     )

@@ -1,16 +1,19 @@
 """The autoscaler and the disruption budget of a version."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from pantala import naming
-from pantala.api.spec import Scaling
+from pantala.api.scaling import Scaling
 from pantala.autoscaling import budget, hpa
+from pantala.autoscaling.signals import Signal, Source
 from tests.golden import assert_golden
 from tests.runtimes.build import OWNER
 
 CPU = {"type": "CPUUtilization", "target": 70}
+SIGNAL = Signal("CPUUtilization", Source.RESOURCE, "cpu", Decimal(70))
 LABELS = naming.labels("resnet", "v1")
 
 
@@ -21,7 +24,7 @@ def scaling(**block: Any) -> Scaling:
 def test_hpa() -> None:
     """The autoscaler measures the server's own container, so that a sidecar does not count."""
     made = hpa.horizontal_pod_autoscaler(
-        "resnet-v1", "vision", LABELS, OWNER, scaling(minReplicas=2, maxReplicas=8, metrics=[CPU])
+        "resnet-v1", "vision", LABELS, OWNER, scaling(minReplicas=2, maxReplicas=8, metrics=[CPU]), [SIGNAL]
     )
     assert_golden("hpa-cpu/hpa.yaml", made)
 
@@ -39,7 +42,7 @@ def test_hpa() -> None:
 )
 def test_no_hpa_for_a_fixed_number(block: dict[str, Any]) -> None:
     """Without room between the bounds, or without a measure, there is no autoscaler."""
-    assert hpa.horizontal_pod_autoscaler("n", "vision", LABELS, OWNER, scaling(**block)) is None
+    assert hpa.horizontal_pod_autoscaler("n", "vision", LABELS, OWNER, scaling(**block), [SIGNAL]) is None
     assert not hpa.wanted(scaling(**block))
 
 

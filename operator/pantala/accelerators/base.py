@@ -62,13 +62,20 @@ class Utilization:
 
     series: str
     """Name of the metric in Prometheus."""
-    scale: float
-    """Factor that makes it percent, 0 to 100, of what was granted (of a card's compute, if nothing limits it)."""
+    percent: float
+    """Factor that makes it percent of a card's compute: 1 of what is percent already, 100 of what is a ratio."""
     pod_label: str
     namespace_label: str
     """Labels that name the pod, as the exporter writes them (dcgm-exporter's own may arrive as `exported_*`)."""
     selector: Mapping[str, str] = field(default_factory=dict)
     """Further labels: a series of several values has one that is the sum."""
+    granted: int = 100
+    """Percent of a card that the pod was granted, over all of its cards where the series is their sum: what full use shows as."""
+
+    @property
+    def scale(self) -> float:
+        """Factor that makes the series percent, 0 to 100, of what was granted (of a card's compute, if nothing limits it)."""
+        return self.percent * 100 / self.granted
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class Hami:
                 "HAMi's library, which measures, is not in containers with slices: scale on requests, or use mode HAMiCore."
             )
         return Utilization(
-            "hami_container_device_utilization_ratio", 100 / (spec.core_percent or 100), "pod", "namespace"
+            "hami_container_device_utilization_ratio", 1.0, "pod", "namespace", granted=spec.core_percent or 100
         )
 
     def offers(self, node: Manifest, settings: AcceleratorSettings) -> tuple[Offer, ...]:

@@ -45,9 +45,9 @@ class Tencent:
 
     def utilization(self, spec: Accelerator) -> Utilization | NoUtilization:
         """gpu-manager's sum over the cards of the pod, at `/metric` (pkg/services/display/display.go)."""
-        granted = spec.core_percent or CARD
-        scale = 100 / (granted if granted < CARD else CARD * spec.count)
-        return Utilization("container_gpu_utilization", scale, "pod_name", "namespace", {"gpu": "total"})
+        share = spec.core_percent or CARD
+        granted = share if share < CARD else CARD * spec.count
+        return Utilization("container_gpu_utilization", 1.0, "pod_name", "namespace", {"gpu": "total"}, granted)
 
     def offers(self, node: Manifest, settings: AcceleratorSettings) -> tuple[Offer, ...]:
         """Compute and blocks of memory that the node advertises; it does not tell them by card, and takes them for equal."""

@@ -65,8 +65,8 @@ class Volcano:
             return NoUtilization(
                 "the library that measures is not in containers with slices: scale on requests, or use mode HAMiCore."
             )
-        scale = 100 / (spec.core_percent or 100)
-        return Utilization("Device_utilization_desc_of_container", scale, "podname", "podnamespace")
+        granted = spec.core_percent or 100
+        return Utilization("Device_utilization_desc_of_container", 1.0, "podname", "podnamespace", granted=granted)
 
     def offers(self, node: Manifest, settings: AcceleratorSettings) -> tuple[Offer, ...]:
         """What the register says, of cards that work, or else what the node advertises."""

@@ -6,7 +6,8 @@ from pantala.api.accelerator import Accelerator
 from pantala.api.model import InferenceModel
 from pantala.api.pod import Resources, Template, Update
 from pantala.api.runtime import Runtime
-from pantala.api.spec import Scaling, Version
+from pantala.api.scaling import Scaling
+from pantala.api.spec import Version
 from pantala.api.storage import Distribution, Storage
 
 

@@ -1,8 +1,8 @@
-"""Rules on the resource, its versions, its cache and its scaling."""
+"""Rules on the resource, its versions and its cache."""
 
 from collections.abc import Iterator
 
-from pantala.api import rules_storage, rules_traffic
+from pantala.api import rules_scaling, rules_storage, rules_traffic
 from pantala.api.rules import Node, Rule, search
 from pantala.api.rules_storage import CLIMBS, inheriting, off_claims
 
@@ -42,24 +42,6 @@ def _grpc_answers(spec: Node) -> bool:
     )
 
 
-def _cpu_is_requested(spec: Node) -> bool:
-    def fine(version: Node) -> bool:
-        if "metrics" not in version.get("scaling", spec["scaling"]):
-            return True
-        resources = version.get("resources", spec.get("resources", {}))
-        return any("cpu" in resources.get(part, {}) for part in ("requests", "limits"))
-
-    return all(fine(version) for version in spec["versions"])
-
-
-def _effective(block: str, condition: str) -> str:
-    """A condition in CEL on a version's own block, or else on the shared one, which may be absent too."""
-    own, shared = (condition.replace("@", f"{holder}.{block}") for holder in ("v", "self"))
-    return f"(has(v.{block}) ? ({own}) : (has(self.{block}) && ({shared})))"
-
-
-_CPU = "(has(@.requests) && 'cpu' in @.requests) || (has(@.limits) && 'cpu' in @.limits)"
-
 _GRPC = "@.name != 'custom' || !has(@.custom) || has(@.custom.grpcPort)"
 
 _ROOT = (
@@ -73,13 +55,6 @@ _ROOT = (
 )
 
 _SPEC = (
-    Rule(
-        "Spec",
-        f"self.versions.all(v, !{_effective('scaling', 'has(@.metrics)')} || {_effective('resources', _CPU)})",
-        _cpu_is_requested,
-        "CPUUtilization is a share of the requested CPU, and none is requested: set resources.requests.cpu",
-        ".scaling.metrics",
-    ),
     Rule(
         "Spec",
         "self.versions.all(v, (has(v.runtime) ? v.runtime.name : self.runtime.name) != 'torchserve'"
@@ -102,27 +77,6 @@ _SPEC = (
         lambda it: "http" not in it or it["http"] != it.get("grpc"),
         "grpc must differ from http: a node port leads to one port of the server",
         ".grpc",
-    ),
-    Rule(
-        "Scaling",
-        "!has(self.maxReplicas) || self.maxReplicas >= self.minReplicas",
-        lambda it: it.get("maxReplicas", it["minReplicas"]) >= it["minReplicas"],
-        "maxReplicas must not be less than minReplicas: raise it, or lower minReplicas",
-        ".maxReplicas",
-    ),
-    Rule(
-        "Scaling",
-        "!has(self.maxReplicas) || self.maxReplicas <= self.minReplicas || has(self.metrics)",
-        lambda it: it.get("maxReplicas", it["minReplicas"]) <= it["minReplicas"] or "metrics" in it,
-        "maxReplicas above minReplicas has no effect without metrics: add a metric, such as CPUUtilization",
-        ".metrics",
-    ),
-    Rule(
-        "Scaling",
-        "!has(self.metrics) || has(self.maxReplicas)",
-        lambda it: "metrics" not in it or "maxReplicas" in it,
-        "metrics have no effect without maxReplicas: set maxReplicas",
-        ".maxReplicas",
     ),
 )
 
@@ -204,5 +158,7 @@ _DISTRIBUTION = (
     ),
 )
 
-RULES = _ROOT + _SPEC + _VERSION + rules_storage.RULES + rules_traffic.RULES + _CACHE + _DISTRIBUTION
+RULES = (
+    _ROOT + _SPEC + _VERSION + rules_scaling.RULES + rules_storage.RULES + rules_traffic.RULES + _CACHE + _DISTRIBUTION
+)
 """All rules on the resource but those on the pod."""

@@ -1,6 +1,6 @@
-"""The spec: versions, scaling, and all of it together."""
+"""The spec: versions, and all of it together."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -8,30 +8,9 @@ from pantala.api.accelerator import Accelerator
 from pantala.api.base import Block, list_map
 from pantala.api.pod import Resources, Template, Update
 from pantala.api.runtime import Runtime
+from pantala.api.scaling import Scaling
 from pantala.api.storage import Distribution, Storage
 from pantala.api.traffic import Expose, Traffic, VersionName
-
-
-class Metric(Block):
-    """One measure that decides the number of replicas."""
-
-    type: Literal["CPUUtilization"] = Field(examples=["CPUUtilization"])
-    """What is measured: CPUUtilization is the CPU in use, in percent of what is requested."""
-    target: Annotated[int, Field(ge=1, le=1000)] = Field(examples=[70])
-    """The value that the autoscaler aims at, as a mean over the replicas: percent for CPUUtilization."""
-
-
-class Scaling(Block):
-    """How many replicas run."""
-
-    min_replicas: Annotated[int, Field(ge=1, le=1000)] = Field(default=1, examples=[1])
-    """Least number of replicas."""
-    max_replicas: Annotated[int, Field(ge=1, le=1000)] | None = Field(default=None, examples=[8])
-    """Most replicas; more than `minReplicas` needs `metrics`. Default: minReplicas (a fixed number)."""
-    metrics: Annotated[tuple[Metric, ...], Field(min_length=1, max_length=4), list_map("type")] | None = Field(
-        default=None, examples=[[{"type": "CPUUtilization", "target": 70}]]
-    )
-    """Measures that decide between `minReplicas` and `maxReplicas`; the one that asks for most wins. Default: none (a fixed number)."""
 
 
 class Version(Block):
@@ -93,6 +72,8 @@ class Spec(Block):
     expose: Expose | None = None
     """How the model is reached from outside of the cluster. Default: from inside only."""
     scaling: Scaling = Field(
-        default=Scaling(), json_schema_extra={"default": {"minReplicas": 1}}, examples=[{"minReplicas": 2}]
+        default=Scaling(),
+        json_schema_extra={"default": {"minReplicas": 1, "engine": "HPA"}},
+        examples=[{"minReplicas": 2}],
     )
     """How many replicas run."""

@@ -15,7 +15,7 @@ class Condition(Block):
     """One statement about the model, in the form that all Kubernetes tools read."""
 
     type: Annotated[str, Field(max_length=64)]
-    """Which statement: Accepted, Distributed, Ready, TrafficReady, Reconciling, Stalled."""
+    """Which statement: Accepted, Distributed, Ready, TrafficReady, MetricsAvailable, Reconciling, Stalled."""
     status: Literal["True", "False", "Unknown"]
     """Whether it holds."""
     reason: Annotated[str, Field(max_length=128)]
@@ -138,6 +138,34 @@ class AcceleratorStatus(Block):
     """What the user should know although nothing is refused. Default: nothing."""
 
 
+class LastScale(Block):
+    """The last change of the number of replicas by the autoscaler."""
+
+    time: Time
+    """When it was."""
+    from_replicas: Count | None = None
+    """Replicas before. Default: unknown."""
+    to_replicas: Count
+    """Replicas after."""
+    why: Annotated[str, Field(max_length=256)] | None = None
+    """The measure that decided, with its value and its target at that time. Default: unknown."""
+
+
+class AutoscalerStatus(Block):
+    """What the autoscaler of a version does."""
+
+    engine: Literal["HPA", "KEDA"]
+    """Who decides about the number of replicas: as the spec asks, but for a moment after that changed."""
+    desired_replicas: Count | None = None
+    """Replicas that it wants. Default: unknown."""
+    limited: Annotated[str, Field(max_length=256)] | None = None
+    """What keeps it from what the measures ask for: a bound, or how fast it may change. Default: nothing."""
+    missing: Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=16), atomic()] | None = None
+    """Measures that it has no value of. Default: none."""
+    last_scale: LastScale | None = None
+    """Its last change. Default: none yet."""
+
+
 class VersionStatus(Block):
     """What is true of one version."""
 
@@ -153,6 +181,8 @@ class VersionStatus(Block):
     """Image of the model server. Default: unknown."""
     idle_since: Time | None = None
     """Since when nothing asks for the version any more while its replicas are kept for the way back. Default: it is asked for, or parked."""
+    autoscaler: AutoscalerStatus | None = None
+    """What its autoscaler does. Default: the number of replicas is fixed."""
     accelerator: AcceleratorStatus | None = None
     """Its cards, or shares of cards. Default: none are asked for."""
     fetch: FetchStatus | None = None

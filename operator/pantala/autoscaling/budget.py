@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pantala.api.spec import Scaling
+from pantala.api.scaling import Scaling
 from pantala.manifest.types import Manifest
 
 

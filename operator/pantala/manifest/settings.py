@@ -28,6 +28,33 @@ class AcceleratorSettings:
 
 
 @dataclass(frozen=True)
+class AutoscalingSettings:
+    """Where autoscalers find the measures of models."""
+
+    keda_prometheus_url: str | None = None
+    """Where KEDA finds Prometheus. None: where the operator does."""
+    keda_authentication: tuple[str, str] | None = None
+    """Kind (`ClusterTriggerAuthentication` or `TriggerAuthentication`, the latter in each model's namespace) and name of KEDA's
+    authentication at Prometheus. None: it needs none."""
+    pod_label: str | None = None
+    """Label in which dcgm-exporter's series name the pod that has the card. None: `exported_pod` where a series has it, else `pod`."""
+    namespace_label: str | None = None
+    """The same for the pod's namespace: `exported_namespace`, else `namespace`."""
+    shared_per_process: bool = False
+    """Whether dcgm-exporter's figures of shared cards are those of each pod, not of the whole card."""
+
+
+@dataclass(frozen=True)
+class MonitorSettings:
+    """The ServiceMonitors that models get."""
+
+    interval: str = "15s"
+    """Time between two scrapes."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels by which Prometheus selects monitors."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """Defaults of the installation; they reach a version at its first rendering only."""
 
@@ -58,3 +85,7 @@ class Settings:
     """File with a bearer token for it. None: none is sent."""
     accelerators: AcceleratorSettings = field(default_factory=AcceleratorSettings)
     """How cards are handed out."""
+    autoscaling: AutoscalingSettings = field(default_factory=AutoscalingSettings)
+    """Where autoscalers find measures."""
+    service_monitor: MonitorSettings | None = None
+    """How a model's ServiceMonitor is made, where the cluster has that kind. None: models get none."""

@@ -19,7 +19,7 @@ from pantala.api.resolve import ResolvedVersion
 from pantala.autoscaling import budget, hpa
 from pantala.manifest.settings import AcceleratorSettings, Settings
 from pantala.manifest.types import Invalid, Manifest, Ref
-from pantala.planner import claim_template, deployment, keeping, placement, protection, render, routing
+from pantala.planner import claim_template, deployment, keeping, placement, protection, render, routing, scaling
 from pantala.planner.cards import Cards
 from pantala.planner.observed import Observed
 from pantala.planner.routing import Routing
@@ -148,7 +148,8 @@ def _version(
     autoscaler = None
     disruption = None
     if not parked:
-        autoscaler = hpa.horizontal_pod_autoscaler(name, namespace, labels, (owner,), version.scaling)
+        measured = scaling.of(version, rendering.cards.provider if rendering.cards else None)
+        autoscaler = hpa.horizontal_pod_autoscaler(name, namespace, labels, (owner,), version.scaling, measured)
         disruption = budget.disruption_budget(name, namespace, labels, (owner,), selector, version.scaling)
     count = deployment.replicas(
         version, parked=parked, autoscaled=autoscaler is not None, live=seen.deployment(version.name), floor=floor

@@ -140,6 +140,32 @@ class Reason(StrEnum):
     GATEWAY_MISSING = "GatewayMissing"
     """The gateway does not exist, or there is none to be used."""
 
+    # The measures of autoscalers.
+    METRICS_FOUND = "MetricsFound"
+    """The autoscaler has a value of every measure."""
+    NO_METRICS_API = "NoMetricsAPI"
+    """The cluster does not serve the API by which an autoscaler reads measures, or it does not answer."""
+    ADAPTER_RULE_MISSING = "AdapterRuleMissing"
+    """Prometheus has the series, but the metrics adapter does not offer it."""
+    RECORDING_RULE_MISSING = "RecordingRuleMissing"
+    """Prometheus has what the exporter measures, but not the series that is made of it."""
+    NO_SERIES = "NoSeries"
+    """Prometheus has nothing of what the measure is made of."""
+    WRONG_LABELS = "WrongLabels"
+    """Prometheus has the exporter's series, but they do not name the replicas."""
+    SHARED_DEVICE_METRIC = "SharedDeviceMetric"
+    """What is measured is the whole card, which other pods share."""
+    PROMETHEUS_UNREACHABLE = "PrometheusUnreachable"
+    """A measure is missing, and Prometheus does not answer the operator's question why."""
+    KEDA_MISSING = "KEDAMissing"
+    """The spec asks for KEDA, and the cluster does not have it."""
+    TRIGGER_FAILED = "TriggerFailed"
+    """KEDA cannot read a measure."""
+    AUTOSCALER_CONFLICT = "AutoscalerConflict"
+    """Another autoscaler is at work on the same pods."""
+    METRIC_FAILED = "MetricFailed"
+    """The autoscaler cannot read a measure, and only it knows why."""
+
 
 TERMINAL = frozenset(
     {
