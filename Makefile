@@ -10,10 +10,10 @@ PYTEST ?= $(BIN)/pytest
 PYTEST_ARGS ?=
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-down test unit lint format crds image bench tools tools-test tools-mesh tools-keda tools-p2p soak e2e-kind clean
+.PHONY: help setup demo demo-down test unit lint format crds image bench tools tools-test tools-mesh tools-adapter tools-keda tools-p2p soak e2e-kind clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Install the Debian packages that are missing (as root) and the Python environment
 
@@ -34,8 +34,11 @@ tools-test: tools ## Build what only tests need: kubeconform, and API server 1.3
 tools-mesh: setup ## Build istiod, for the tests of mesh traffic (about 4 minutes, once)
 	@$(BIN)/python -m tests.cluster build istiod gateway-api
 
+tools-adapter: setup ## Build the Prometheus Adapter, for the tests of its rules (about 2 minutes, once)
+	@$(BIN)/python -m tests.cluster build prometheus-adapter
+
 tools-keda: setup ## Build KEDA, for the tests of its scalers (about 7 minutes, once)
-	@$(BIN)/python -m tests.cluster build keda-adapter keda-operator
+	@$(BIN)/python -m tests.cluster build keda-adapter keda-operator keda-config
 
 tools-p2p: setup ## Build Dragonfly's dfdaemon and stores, for the tests of peer-to-peer (about 10 minutes, once)
 	@tests/cluster/setup.sh tests/cluster/debian-packages-p2p.txt

@@ -154,8 +154,16 @@ TOOLS: dict[str, Tool | Crate | Files] = {
             stamp="istio.io/istio/pkg/version.buildVersion=1.31.0",
         ),
         Files("gateway-api", "istiod", "sigs.k8s.io/gateway-api", "config/crd/standard"),
+        Tool(
+            "prometheus-adapter",
+            "prometheus-adapter",
+            "sigs.k8s.io/prometheus-adapter/cmd/adapter",
+            "sigs.k8s.io/prometheus-adapter",
+            ("deploy/manifests",),  # its rights
+        ),
         _keda("adapter"),
         _keda("operator"),
+        Files("keda-config", "keda", "github.com/kedacore/keda/v2", "config"),  # its rights
         Crate("dfdaemon", "dfdaemon", "dragonfly-client", ("dfdaemon", "dfget")),
         Tool("versitygw", "versitygw", "github.com/versity/versitygw/cmd/versitygw", "github.com/versity/versitygw"),
         Tool(
@@ -172,7 +180,8 @@ CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-sche
 NODE = ("kubelet", "kube-proxy")
 KWOK = ("kwok",)
 MESH = ("istiod", "gateway-api")
-KEDA = ("keda-adapter", "keda-operator")
+ADAPTER = ("prometheus-adapter",)
+KEDA = ("keda-adapter", "keda-operator", "keda-config")
 P2P = ("dfdaemon", "versitygw", "fake-gcs-server")
 _ASSETS = ("etcd", "kube-apiserver", "kubectl")
 """What a folder named by KUBEBUILDER_ASSETS holds."""

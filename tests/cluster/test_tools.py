@@ -26,6 +26,14 @@ def test_istiod_answers() -> None:
     assert "--grpcAddr" in text
 
 
+@pytest.mark.adapter
+def test_the_prometheus_adapter_answers() -> None:
+    """It starts, names the flag that takes its rules, and the manifests that hold its rights lie beside it."""
+    _code, text = _say("prometheus-adapter", "--help")
+    assert "--metrics-relist-interval" in text, text
+    assert (build.ensure(["prometheus-adapter"])["prometheus-adapter"].parent / "manifests/cluster-role.yaml").exists()
+
+
 @pytest.mark.keda
 @pytest.mark.parametrize(
     ("name", "flag"), [("keda-operator", "metrics-service-bind-address"), ("keda-adapter", "metrics-service-address")]

@@ -13,11 +13,11 @@ from tests.cluster import build
 from tests.cluster.errors import ToolMissingError
 from tests.cluster.spec import ClusterSpec
 
-TIERS = ("unit", "apiserver", "e2e", "mesh", "keda", "p2p")
+TIERS = ("unit", "apiserver", "e2e", "mesh", "adapter", "keda", "p2p")
 """Every tier, from what needs least; a test belongs to the last one that it is marked with, without a mark to `unit`."""
 
-TOOLS = {"mesh": build.MESH, "keda": build.KEDA, "p2p": build.P2P}
-"""Programs of the tiers that `make tools` does not build: `make tools-mesh`, `tools-keda`, `tools-p2p` do."""
+TOOLS = {"mesh": build.MESH, "adapter": build.ADAPTER, "keda": build.KEDA, "p2p": build.P2P}
+"""Programs of the tiers that `make tools` does not build: `make tools-mesh`, `tools-adapter`, `tools-keda`, `tools-p2p` do."""
 
 CONTROL_PLANE = {"openssl": "openssl"}
 """Programs of the control plane and the Debian packages that hold them."""
