@@ -36,6 +36,8 @@ class ClusterSpec:
     """Another API server than the newest: `1.31`."""
     apiserver_args: tuple[str, ...] = ()
     """Further flags of the API server."""
+    controller_manager_args: tuple[str, ...] = ()
+    """Further flags of kube-controller-manager; they win over those of `control_plane`, as the short periods of the HPA."""
     schedulers: tuple[str, ...] = ()
     """Further names under which kube-scheduler places pods, beside default-scheduler: in place of vendors' schedulers."""
 
