@@ -16,13 +16,12 @@ from pantala.cluster.cache import Cache, Key
 from pantala.cluster.client import Client
 from pantala.cluster.optional import OptionalKinds
 from pantala.cluster.resources import (
-    CLAIM_TEMPLATE,
     DESTINATION_RULE,
     GATEWAYS,
     HTTP_ROUTE,
     ISTIO_GATEWAY,
+    MESHES,
     MODEL,
-    OPTIONAL,
     VIRTUAL_SERVICE,
     Resource,
 )
@@ -39,8 +38,6 @@ from tests.cluster.process import wait_for
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.mesh]
 
-MESHES = tuple(resource for resource in OPTIONAL if resource is not CLAIM_TEMPLATE)
-"""The kinds of these tests; ResourceClaimTemplates are always there."""
 ISTIO = frozenset(resource for resource in MESHES if resource.group.endswith("istio.io"))
 GATEWAY_API = frozenset(MESHES) - ISTIO
 GROUPS = (".istio.io", ".gateway.networking.k8s.io")

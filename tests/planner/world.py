@@ -54,6 +54,8 @@ class World:
         self.mesh = Mesh.NONE
         self.nodes: tuple[Manifest, ...] | None = None
         self.claim_templates = Availability.SERVED
+        self.scaled_objects = Availability.SERVED
+        self.service_monitors = Availability.SERVED
 
     def seen(self) -> Observed:
         """What the operator would observe."""
@@ -64,6 +66,8 @@ class World:
             self.mesh,
             nodes=self.nodes,
             claim_templates=self.claim_templates,
+            scaled_objects=self.scaled_objects,
+            service_monitors=self.service_monitors,
         )
 
     def plan(self) -> Plan:

@@ -46,7 +46,7 @@ def names(cache: Cache, key: Key = RESNET) -> list[str]:
 def test_news_wake(cache: Cache, woken: list[Key]) -> None:
     """A child that appears, changes or goes wakes its model."""
     cache.upsert(CONFIG_MAP, obj("ConfigMap", "a", 2))
-    cache.upsert(CONFIG_MAP, obj("ConfigMap", "a", 3))
+    cache.upsert(CONFIG_MAP, obj("ConfigMap", "a", 3, data={"x": "new"}))
     cache.remove(CONFIG_MAP, obj("ConfigMap", "a", 4))
     assert woken == [RESNET] * 3
     assert names(cache) == []

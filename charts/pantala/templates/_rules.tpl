@@ -42,6 +42,13 @@ Nothing on Secrets: the pods of a model mount them, and a missing one is read of
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
+# KEDA's autoscalers, and what tells the Prometheus Operator of a model, where the cluster has them.
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [monitoring.coreos.com]
+  resources: [servicemonitors]
+  verbs: [get, list, watch, create, patch, delete]
 {{- if not .Values.watchNamespaces }}
 # Whether the gateway that a model names is there: it is in another namespace, so this needs a ClusterRole.
 - apiGroups: [networking.istio.io, gateway.networking.k8s.io]

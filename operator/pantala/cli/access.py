@@ -25,8 +25,11 @@ from pantala.cluster.resources import (
     HTTP_ROUTE,
     ISTIO_GATEWAY,
     K8S_GATEWAY,
+    MESHES,
     MODEL,
     OPTIONAL,
+    SCALED_OBJECT,
+    SERVICE_MONITOR,
     VIRTUAL_SERVICE,
     WATCHED,
     Resource,
@@ -119,7 +122,20 @@ class Surroundings:
     @property
     def claim_templates(self) -> Availability:
         """Whether ResourceClaimTemplates can be written."""
-        return Availability.SERVED if CLAIM_TEMPLATE in self.kinds else Availability.ABSENT
+        return self._availability(CLAIM_TEMPLATE)
+
+    @property
+    def scaled_objects(self) -> Availability:
+        """Whether ScaledObjects can be written."""
+        return self._availability(SCALED_OBJECT)
+
+    @property
+    def service_monitors(self) -> Availability:
+        """Whether ServiceMonitors can be written."""
+        return self._availability(SERVICE_MONITOR)
+
+    def _availability(self, resource: Resource) -> Availability:
+        return Availability.SERVED if resource in self.kinds else Availability.ABSENT
 
 
 async def surroundings(client: Client, settings: Settings) -> Surroundings:
@@ -127,7 +143,7 @@ async def surroundings(client: Client, settings: Settings) -> Surroundings:
     groups, _ = await client.discover()
     found = present(groups or {})
     if settings.mesh == Mesh.NONE:
-        return Surroundings(found & {CLAIM_TEMPLATE})
+        return Surroundings(found.difference(MESHES))
     mesh = choose_mesh(settings.mesh, istio=VIRTUAL_SERVICE in found, gateway_api=HTTP_ROUTE in found)
     resource = {Mesh.ISTIO: ISTIO_GATEWAY, Mesh.GATEWAY_API: K8S_GATEWAY}.get(mesh)
     if resource not in found:

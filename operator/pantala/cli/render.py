@@ -67,7 +67,12 @@ def rendered(
             live = Observed(model=obj, mesh=mesh, assume_ready=True)
         else:
             live = Observed(
-                model=obj, mesh=around.mesh, gateways=around.gateways, claim_templates=around.claim_templates
+                model=obj,
+                mesh=around.mesh,
+                gateways=around.gateways,
+                claim_templates=around.claim_templates,
+                scaled_objects=around.scaled_objects,
+                service_monitors=around.service_monitors,
             )
     else:
         # As after an apply of the file: the identity is the cluster's, annotations are merged.

@@ -25,6 +25,8 @@ from pantala.cluster.resources import (
     NODE,
     OPTIONAL,
     POD,
+    SCALED_OBJECT,
+    SERVICE_MONITOR,
     VIRTUAL_SERVICE,
     WATCHED,
     Resource,
@@ -130,6 +132,8 @@ class Cache:
             rivals=self._claims.rivals(key),
             nodes=self._nodes.all() if NODE in self._present else None,
             claim_templates=self._availability(CLAIM_TEMPLATE),
+            scaled_objects=self._availability(SCALED_OBJECT),
+            service_monitors=self._availability(SERVICE_MONITOR),
         )
 
     def _availability(self, resource: Resource) -> Availability:
@@ -162,10 +166,12 @@ class Cache:
             self._leave(ref, key)
         if key is None:
             return
-        served = self._answers(key, ref)
+        served, known = self._answers(key, ref), self._children.get(key, {}).get(ref)
         # The echo of a write that `written` has stored already, or something even older, is no news.
         if not self._store(resource, key, obj):
             return
+        if resource not in {MODEL, POD} and known is not None and _same(known, self._children[key][ref]):
+            return  # Only what nobody reads has changed: KEDA notes in its objects when it last looked.
         if resource is MODEL:
             self._model_changed(key)
         elif served is not None and self._answers(key, ref) != served:
@@ -329,6 +335,14 @@ def _key(resource: Resource, obj: Manifest) -> Key | None:
 def _asks_for_cards(model: Manifest) -> bool:
     spec = model.get("spec") or {}
     return any("accelerator" in block for block in (spec, *(spec.get("versions") or ())))
+
+
+def _same(one: Manifest, other: Manifest) -> bool:
+    """Whether two states of an object differ in nothing that is kept of it."""
+    return {**one, "metadata": {**one["metadata"], "resourceVersion": ""}} == {
+        **other,
+        "metadata": {**other["metadata"], "resourceVersion": ""},
+    }
 
 
 def _number(obj: Manifest) -> int:

@@ -56,6 +56,8 @@ EVENT = Resource("events.k8s.io", "v1", "Event", "events")
 LEASE = Resource("coordination.k8s.io", "v1", "Lease", "leases")
 NODE = Resource("", "v1", "Node", "nodes")
 CLAIM_TEMPLATE = Resource("resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates")
+SCALED_OBJECT = Resource("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects")
+SERVICE_MONITOR = Resource("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors")
 
 ROUTES = (VIRTUAL_SERVICE, HTTP_ROUTE)
 """Kinds that name Services and policies, and the hosts of a model."""
@@ -63,21 +65,27 @@ POLICIES = (DESTINATION_RULE, ENVOY_FILTER, AUTHORIZATION_POLICY, REQUEST_AUTHEN
 """Kinds that a mesh applies to what a route leads to."""
 GATEWAYS = (ISTIO_GATEWAY, K8S_GATEWAY)
 """Somebody else's. Both kinds are called Gateway, so they are in no map by kind."""
+MESHES = (*POLICIES, *ROUTES, *GATEWAYS)
+"""Kinds that come with a mesh or the Gateway API."""
+ADDED = (SCALED_OBJECT, SERVICE_MONITOR)
+"""Kinds by which KEDA and the Prometheus Operator are told of a model; nothing rests on them."""
 FOREIGN = (*GATEWAYS, NODE)
 """What no label marks as ours: read only, and elsewhere than a model."""
-OPTIONAL = (CLAIM_TEMPLATE, *POLICIES, *ROUTES, *GATEWAYS)
+OPTIONAL = (CLAIM_TEMPLATE, *MESHES, *ADDED)
 """Kinds that an API server may serve or not, and that may come and go while the operator runs."""
 
-WRITTEN = (CONFIG_MAP, CLAIM_TEMPLATE, SERVICE, DEPLOYMENT, DISRUPTION_BUDGET, AUTOSCALER, *POLICIES, *ROUTES)
+WRITTEN = (CONFIG_MAP, CLAIM_TEMPLATE, SERVICE, DEPLOYMENT, DISRUPTION_BUDGET, AUTOSCALER, *POLICIES, *ROUTES, *ADDED)
 """Kinds of children, in the order in which they are written: what a pod needs comes before the Deployment, and a route,
-which may only name what exists, comes last."""
+which may only name what exists, behind what it names."""
 WATCHED = (CONFIG_MAP, SERVICE, DEPLOYMENT, DISRUPTION_BUDGET, AUTOSCALER, POD)
 """Kinds that every API server has and the cache always follows."""
-BY_KIND = {resource.kind: resource for resource in (MODEL, *WATCHED, CLAIM_TEMPLATE, *POLICIES, *ROUTES, EVENT, LEASE)}
+BY_KIND = {resource.kind: resource for resource in (MODEL, *WATCHED, *WRITTEN, EVENT, LEASE)}
 
 
 def wave(kind: str) -> int:
     """When a child of this kind is written: everything of a lower number has been written then."""
+    if kind in {resource.kind for resource in ADDED}:
+        return 3  # KEDA's webhook refuses a ScaledObject whose Deployment is not there
     if kind in {route.kind for route in ROUTES}:
         return 2
     return 1 if kind == DEPLOYMENT.kind or kind in {policy.kind for policy in POLICIES} else 0

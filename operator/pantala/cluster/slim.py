@@ -5,12 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from pantala import naming
-from pantala.cluster.resources import AUTOSCALER, DEPLOYMENT, POD, POLICIES, VIRTUAL_SERVICE, Resource
+from pantala.cluster.resources import (
+    AUTOSCALER,
+    DEPLOYMENT,
+    POD,
+    POLICIES,
+    SCALED_OBJECT,
+    SERVICE_MONITOR,
+    VIRTUAL_SERVICE,
+    Resource,
+)
 from pantala.manifest.types import Manifest
 from pantala.planner.observed import REPLICAS_OWNERS
 
-_WITHOUT_STATUS = frozenset({AUTOSCALER, VIRTUAL_SERVICE, *POLICIES})
+_WITHOUT_STATUS = frozenset({AUTOSCALER, VIRTUAL_SERVICE, SERVICE_MONITOR, *POLICIES})
 """Kinds of which nobody reads the status."""
+_SCALED = ("conditions", "hpaName", "externalMetricNames", "pausedReplicaCount")
+"""What is read of the status of a ScaledObject. KEDA writes the rest (`lastActiveTime`, `triggersActivity`, `health`) at every
+poll of a measure (keda v2.21.0, pkg/scaling/scale_handler.go)."""
 
 
 def slim(resource: Resource, obj: Manifest) -> Manifest:
@@ -22,6 +34,8 @@ def slim(resource: Resource, obj: Manifest) -> Manifest:
     if resource is POD:
         spec = obj.get("spec", {})
         slim["spec"] = {"nodeName": spec.get("nodeName"), "schedulerName": spec.get("schedulerName")}
+    elif resource is SCALED_OBJECT and "status" in slim:
+        slim["status"] = {key: value for key, value in slim["status"].items() if key in _SCALED}
     elif resource in _WITHOUT_STATUS:
         slim.pop("status", None)
     return slim

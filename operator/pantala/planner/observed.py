@@ -88,6 +88,10 @@ class Observed:
 
     claim_templates: Availability = Availability.SERVED
     """Whether ResourceClaimTemplates can be written."""
+    scaled_objects: Availability = Availability.SERVED
+    """Whether ScaledObjects can be written: whether KEDA is there."""
+    service_monitors: Availability = Availability.SERVED
+    """Whether ServiceMonitors can be written: whether the Prometheus Operator is there."""
 
     @property
     def namespace(self) -> str:
