@@ -7,6 +7,8 @@ from collections.abc import Callable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from pantala.reconcile.exposition import EXPOSITION
+
 
 def application(problems: Callable[[], list[str]], ready: Callable[[], bool]) -> web.Application:
     """The web application.
@@ -24,7 +26,8 @@ def application(problems: Callable[[], list[str]], ready: Callable[[], bool]) ->
         return web.Response(text="ok") if ready() else web.Response(status=503, text="the caches are being filled")
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        body = generate_latest() + EXPOSITION.text().encode()
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])

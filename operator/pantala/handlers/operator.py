@@ -29,6 +29,7 @@ from pantala.manifest.settings import Settings
 from pantala.planner.measured import told
 from pantala.planner.report import Started
 from pantala.reconcile import metrics
+from pantala.reconcile.exposition import EXPOSITION
 from pantala.reconcile.measurements import Measurer, targets
 from pantala.reconcile.queue import WorkQueue
 from pantala.reconcile.reconciler import Reconciler
@@ -147,6 +148,7 @@ class Operator:
         self._ready = True
         await lease.acquire()
         metrics.LEADER.set(1)
+        EXPOSITION.tell(self._cache)
         recorder = Recorder(self._client, self._options.identity)
         measurer = self._measurer()
         reconciler = Reconciler(
