@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
 from typing import Any, get_args
 
 import click
@@ -16,6 +15,7 @@ from pantala.accelerators.notes import Note
 from pantala.accelerators.rows import Row, Total
 from pantala.api.accelerator import Provider
 from pantala.cli import accelerators, access, inventory, options, output
+from pantala.cli.columns import aligned
 from pantala.cli.failures import ERROR, Failure
 from pantala.manifest.settings import AcceleratorSettings
 from pantala.manifest.words import some
@@ -176,7 +176,7 @@ def _table(listed: Sequence[Row], *, wide: bool) -> Iterator[str]:
             ["", "", "", f"  {card.name}", *map(str, (card.total, card.taken, card.free)), "", row.unit]
             for card in (row.cards if wide else ())
         ]
-    return _aligned(found, range(4, 8))
+    return aligned(found, range(4, 8))
 
 
 def _sums(sums: Iterable[Total]) -> Iterator[str]:
@@ -185,18 +185,7 @@ def _sums(sums: Iterable[Total]) -> Iterator[str]:
         figures = map(_figure, (one.nodes, one.total, one.taken, one.free))
         closed = f"{one.closed} of the free are on nodes that take no new pods" if one.closed else ""
         found.append([one.provider, one.resource, *figures, one.unit, closed])
-    return _aligned(found, range(2, 6))
-
-
-def _aligned(found: Sequence[Sequence[str]], right: range) -> Iterator[str]:
-    """Columns two blanks apart, those of figures to the right, the first line bold."""
-    widths = [max(map(len, column)) for column in zip_longest(*found, fillvalue="")]
-    for number, cells in enumerate(found):
-        line = "  ".join(
-            cell.rjust(width) if index in right else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(cells, widths, strict=False))
-        ).rstrip()
-        yield line if number else click.style(line, bold=True)
+    return aligned(found, range(2, 6))
 
 
 def _figure(amount: int | None, unknown: str = "?") -> str:
