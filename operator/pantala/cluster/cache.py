@@ -31,7 +31,7 @@ from pantala.cluster.resources import (
     WATCHED,
     Resource,
 )
-from pantala.cluster.slim import answers, slim
+from pantala.cluster.slim import answers, carried, essence, limits, slim
 from pantala.manifest.types import Manifest, Ref
 from pantala.planner.observed import Availability, Mesh, Observed, choose_mesh
 
@@ -55,6 +55,7 @@ class Cache:
         model_changed: The model itself changed, or is gone.
         child_changed: Something that its plan depends on changed.
         pod_lost: A pod that answered requests no longer does. Default: as `child_changed`.
+        limits_changed: What keeps an autoscaler from what its measures ask for changed; that may wait. Default: as `child_changed`.
         mesh: The API for routes that the installation wants: `auto`, or a value of `Mesh`.
         domain: Where models without hosts get theirs: `{name}.{namespace}.{domain}`.
         allowed_domains: As in `Settings`.
@@ -66,6 +67,7 @@ class Cache:
         child_changed: Callable[[Key], None],
         pod_lost: Callable[[Key], None] | None = None,
         *,
+        limits_changed: Callable[[Key], None] | None = None,
         mesh: str = "auto",
         domain: str | None = None,
         allowed_domains: Mapping[str, tuple[str, ...]] | None = None,
@@ -73,6 +75,7 @@ class Cache:
         self._model_changed = model_changed
         self._child_changed = child_changed
         self._pod_lost = pod_lost or child_changed
+        self._limits_changed = limits_changed or child_changed
         self._wanted, self._domain, self._allowed_domains = mesh, domain, allowed_domains or {}
         self._models: dict[Key, Manifest] = {}
         self._children: dict[Key, dict[Ref, Manifest]] = defaultdict(dict)
@@ -170,8 +173,13 @@ class Cache:
         # The echo of a write that `written` has stored already, or something even older, is no news.
         if not self._store(resource, key, obj):
             return
-        if resource not in {MODEL, POD} and known is not None and _same(known, self._children[key][ref]):
-            return  # Only what nobody reads has changed: KEDA notes in its objects when it last looked.
+        if resource not in {MODEL, POD} and known is not None:
+            now = self._children[key][ref]
+            if essence(resource, known) == essence(resource, now):
+                # Only figures have changed, or what nobody reads: autoscalers note in their objects when they last looked.
+                if limits(resource, known) != limits(resource, now):
+                    self._limits_changed(key)
+                return
         if resource is MODEL:
             self._model_changed(key)
         elif served is not None and self._answers(key, ref) != served:
@@ -304,7 +312,7 @@ class Cache:
             self._models[key] = slim(resource, obj)
             self._claim(key)
         else:
-            self._children[key][ref] = slim(resource, obj)
+            self._children[key][ref] = carried(resource, slim(resource, obj), known)
             self._owners[ref] = key
             if ref.kind in _HOSTS:
                 self._hold(key)
@@ -335,14 +343,6 @@ def _key(resource: Resource, obj: Manifest) -> Key | None:
 def _asks_for_cards(model: Manifest) -> bool:
     spec = model.get("spec") or {}
     return any("accelerator" in block for block in (spec, *(spec.get("versions") or ())))
-
-
-def _same(one: Manifest, other: Manifest) -> bool:
-    """Whether two states of an object differ in nothing that is kept of it."""
-    return {**one, "metadata": {**one["metadata"], "resourceVersion": ""}} == {
-        **other,
-        "metadata": {**other["metadata"], "resourceVersion": ""},
-    }
 
 
 def _number(obj: Manifest) -> int:

@@ -13,6 +13,9 @@ from pantala.planner.measured import Measurements
 REPLICAS_OWNERS = "replicasOwners"
 """Key that the cache adds to a Deployment's metadata: the field managers that own `spec.replicas`."""
 
+SCALED = "scaledStatus"
+"""Key that the cache adds to the metadata of an autoscaler: its status at the moment of the last change that the operator saw."""
+
 
 class Mesh(StrEnum):
     """The API by which routes are written."""
