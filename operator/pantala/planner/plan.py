@@ -17,12 +17,24 @@ from pantala.api import resolve
 from pantala.api.model import InferenceModel
 from pantala.api.resolve import ResolvedVersion
 from pantala.autoscaling import budget, hpa
+from pantala.autoscaling.signals import Signal
 from pantala.manifest.settings import AcceleratorSettings, Settings
 from pantala.manifest.types import Invalid, Manifest, Ref
-from pantala.planner import claim_template, deployment, keeping, placement, protection, render, routing, scaling
+from pantala.planner import (
+    claim_template,
+    deployment,
+    keeping,
+    monitoring,
+    placement,
+    protection,
+    render,
+    routing,
+    scaling,
+)
 from pantala.planner.cards import Cards
 from pantala.planner.observed import Observed
 from pantala.planner.routing import Routing
+from pantala.status.problem import Problem
 from pantala.traffic import service
 
 
@@ -52,6 +64,12 @@ class Plan:
     """Image of the model server by version."""
     cards: Mapping[str, Cards] = field(default_factory=dict)
     """What the pods of a version ask of the provider of their cards, by version; those that ask for none are not in it."""
+    signals: Mapping[str, tuple[Signal, ...]] = field(default_factory=dict)
+    """What is measured of each version of the spec that has an autoscaler, in the order of its metrics."""
+    engines: Mapping[str, str] = field(default_factory=dict)
+    """Who decides about the replicas of these versions now, `HPA` or `KEDA`: what stands, else what is to come."""
+    held: Mapping[str, Problem] = field(default_factory=dict)
+    """Why the autoscaler of a version is not as the spec asks, or still there though the version shall have none."""
     accelerators: AcceleratorSettings = field(default_factory=AcceleratorSettings)
     """How this installation hands out cards."""
     paused: bool = False
@@ -78,6 +96,8 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetim
     owner = owner_reference(model)
     routes = routing.objects(model, seen, settings, made, owner)
     frozen = tuple(name for name in sorted(active) if name not in names and name in seen.versions())
+    monitor = monitoring.monitor(model, seen, apply, (*rendered, *invalid, *frozen), settings.service_monitor, owner)
+    apply += [monitor] if monitor is not None else []
     looks = (made.wait, kept.wait, placement.next_look(seen.pods, now))
     waits = [wait for wait in looks if wait is not None]
     return Plan(

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pantala.api.traffic import LoadBalancer, NodePorts
 from pantala.manifest.types import Manifest, Port, ServerParts
 
+PROMETHEUS_SCRAPE, PROMETHEUS_PORT, PROMETHEUS_PATH = (f"prometheus.io/{it}" for it in ("scrape", "port", "path"))
+"""Annotations of pods that the usual scrape jobs read."""
+
 
 def version_service(
     name: str,
@@ -131,9 +134,9 @@ def prometheus_annotations(server: ServerParts) -> dict[str, str]:
     if server.metrics_port is None:
         return {}
     return {
-        "prometheus.io/scrape": "true",
-        "prometheus.io/port": str(server.metrics_port),
-        "prometheus.io/path": server.metrics_path,
+        PROMETHEUS_SCRAPE: "true",
+        PROMETHEUS_PORT: str(server.metrics_port),
+        PROMETHEUS_PATH: server.metrics_path,
     }
 
 
