@@ -93,6 +93,10 @@ SETS: dict[str, dict[str, Any]] = {
             {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
         ],
         "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com"}],
+        "monitoring": {
+            "dashboards": {"labels": {"dashboards": "grafana"}, "annotations": {"grafana_folder": "Models"}},
+            "alerts": {"labels": {"release": "prometheus"}, "runbooks": "https://docs.example.com/runbooks"},
+        },
         "metrics": {"service": {"port": 9090, "annotations": {"a": "b"}}},
         "networkPolicy": {
             "enabled": True,
@@ -105,6 +109,7 @@ SETS: dict[str, dict[str, Any]] = {
         "rbac": {"create": False},
         "crds": {"enabled": False},
         "metrics": {"service": {"enabled": False}},
+        "monitoring": {"dashboards": {"enabled": False}, "alerts": {"enabled": False}},
         "resources": {},
     },
 }

@@ -30,6 +30,8 @@ FETCHED = Counter(
 FALLBACKS = Counter(
     "pantala_fallbacks_total", "Replicas that read the store because peers did not deliver, by reason.", ["reason"]
 )
+for _result in ("done", "retry", "error"):
+    RECONCILES.labels(_result)  # from the start: of a counter that is born with its first error no rate is seen
 for _source in account.SOURCES:
     FETCHED.labels(_source)
 for _reason in sorted(account.FALLBACKS):
