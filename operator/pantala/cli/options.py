@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 import click
 
-from pantala.cli import accelerators, parameters
+from pantala.cli import accelerators, autoscaling, parameters
 from pantala.manifest.settings import FETCHER_IMAGE, Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -59,6 +58,8 @@ def installation(command: F) -> F:
             allowed_domains=_by_namespace(allowed_domains),
             cluster_domain=cluster_domain or Settings.cluster_domain,
             accelerators=accelerators.settings(others),
+            autoscaling=autoscaling.settings(others),
+            service_monitor=autoscaling.monitor(others),
         )
         return command(*args, settings=settings, **others)
 
@@ -78,24 +79,16 @@ def prometheus(command: F) -> F:
         found = replace(
             settings, prometheus_url=prometheus_url or None, prometheus_token_file=prometheus_token_file or None
         )
+        if prometheus_url and not settings.autoscaling.keda_prometheus_url:
+            # It goes into ScaledObjects, which others can read.
+            public = replace(settings.autoscaling, keda_prometheus_url=parameters.without_password(prometheus_url))
+            found = replace(found, autoscaling=public)
         return command(*args, settings=found, **others)
 
     made: Any = with_prometheus
     for option in reversed(_PROMETHEUS):
         made = option(made)
     return cast("F", made)
-
-
-def _http_url(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Refuse at the start what could never be asked; the message does not repeat a password."""
-    try:
-        parts = urlsplit(value or "")
-        good = not value or (parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0)
-    except ValueError:
-        good = False
-    if not good:
-        raise click.BadParameter("write it as http://HOST:PORT or https://HOST:PORT/PATH", param=parameter)
-    return value
 
 
 def _by_namespace(pairs: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, ...]]:
@@ -188,6 +181,7 @@ _INSTALLATION = (
     ),
     *_ROUTES,
     *accelerators.OPTIONS,
+    *autoscaling.OPTIONS,
 )
 
 _PROMETHEUS = (
@@ -195,7 +189,7 @@ _PROMETHEUS = (
         "--prometheus-url",
         envvar="PANTALA_PROMETHEUS_URL",
         metavar="URL",
-        callback=_http_url,
+        type=parameters.HttpUrl(),
         help="Where Prometheus answers: it is asked how many requests each version got. Default: nothing is measured.",
     ),
     click.option(

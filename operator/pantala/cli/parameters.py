@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from typing_extensions import override
@@ -148,3 +149,54 @@ class ResourceName(click.ParamType[tuple[str, str]]):
                 ctx,
             )
         return vendors, own
+
+
+class HttpUrl(click.ParamType["str | None"]):
+    """Where a server answers; what is wrong is told without the value, which may hold a password."""
+
+    name = "url"
+
+    def __init__(self, *, public: bool = False) -> None:
+        """Know whether others will read it."""
+        self._public = public
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | None:
+        """Read it."""
+        text = str(value)
+        try:
+            parts = urlsplit(text)
+            good = not text or (parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0)
+            secret = "@" in parts.netloc
+        except ValueError:
+            good = secret = False
+        if not good:
+            self.fail("write it as http://HOST:PORT or https://HOST:PORT/PATH", param, ctx)
+        if secret and self._public:
+            self.fail(
+                "it holds a password, which everybody who can see a ScaledObject would see: leave it out, and name an"
+                " authentication with --keda-authentication",
+                param,
+                ctx,
+            )
+        return text or None
+
+
+def without_password(url: str) -> str:
+    """A URL without the part in front of its host that says who asks."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+class Label(click.ParamType[tuple[str, str]]):
+    """A label of an object."""
+
+    name = "label=value"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Read it as a pair."""
+        key, sign, text = str(value).partition("=")
+        if not (sign and is_qualified(key) and _LABEL_VALUE.fullmatch(text)):
+            self.fail(f"{value!r} is no LABEL=VALUE: write for example release=prometheus", param, ctx)
+        return key, text

@@ -1,0 +1,106 @@
+"""The options that say where the measures of models are found."""
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from pantala.cli import options
+from pantala.manifest.settings import AutoscalingSettings, MonitorSettings, Settings
+
+GIVEN: list[Settings] = []
+
+
+@click.command()
+@options.installation
+@options.prometheus
+def show(settings: Settings) -> None:
+    """A command that takes settings, and asks Prometheus."""
+    GIVEN.append(settings)
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    """Run it; the environment has nothing else of ours."""
+    return CliRunner().invoke(show, arguments, env={f"PANTALA_{name}": text for name, text in environment.items()})
+
+
+def settings(*arguments: str, **environment: str) -> Settings:
+    """The settings that options and variables make."""
+    result = run(*arguments, **environment)
+    assert result.exit_code == 0, result.output
+    return GIVEN.pop()
+
+
+def test_autoscaling() -> None:
+    """KEDA's way to Prometheus and the labels of dcgm-exporter, as options and as variables; an empty one is none."""
+    expected = AutoscalingSettings(
+        "http://p:9090/x", ("TriggerAuthentication", "prom"), "pod_name", "ns", shared_per_process=True
+    )
+    given = {
+        "KEDA_PROMETHEUS_URL": "http://p:9090/x",
+        "KEDA_AUTHENTICATION": "TriggerAuthentication/prom",
+        "DCGM_POD_LABEL": "pod_name",
+        "DCGM_NAMESPACE_LABEL": "ns",
+        "DCGM_SHARED_PER_PROCESS": "true",
+    }
+    words = [f"--{name.lower().replace('_', '-')}={text}" for name, text in given.items()]
+    assert settings(*words[:-1], "--dcgm-shared-per-process").autoscaling == expected
+    assert settings(**given).autoscaling == expected
+    assert settings(**dict.fromkeys(list(given)[:-1], "")) == Settings()
+    assert settings("--keda-authentication", "prom").autoscaling.keda_authentication == (
+        "ClusterTriggerAuthentication",
+        "prom",
+    )
+
+
+def test_service_monitors() -> None:
+    """None without the switch, whatever else is given; the interval is in the form that Prometheus reads."""
+    rest = (
+        "--service-monitor-interval=30s60ms",
+        "--service-monitor-label=release=a",
+        "--service-monitor-label=b.io/c=",
+    )
+    assert settings(*rest).service_monitor is None
+    expected = MonitorSettings("30s60ms", {"release": "a", "b.io/c": ""})
+    assert settings("--service-monitor", *rest).service_monitor == expected
+    found = settings(
+        SERVICE_MONITOR="true", SERVICE_MONITOR_INTERVAL="60s", SERVICE_MONITOR_LABELS="release=a b.io/c="
+    ).service_monitor
+    assert found == MonitorSettings("1m", {"release": "a", "b.io/c": ""})
+    assert settings("--service-monitor").service_monitor == MonitorSettings()
+    assert settings("--service-monitor", SERVICE_MONITOR_INTERVAL="").service_monitor == MonitorSettings()
+
+
+def test_keda_asks_where_the_operator_does() -> None:
+    """Unless it is told another place; a password in the operator's URL stays out of ScaledObjects."""
+    found = settings("--prometheus-url=https://us%40er:secret@[::1]:9090/x?a=b")
+    assert found.prometheus_url == "https://us%40er:secret@[::1]:9090/x?a=b"
+    assert found.autoscaling.keda_prometheus_url == "https://[::1]:9090/x?a=b"
+    found = settings("--prometheus-url=http://a:1", "--keda-prometheus-url=http://b:2")
+    assert (found.prometheus_url, found.autoscaling.keda_prometheus_url) == ("http://a:1", "http://b:2")
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "words"),
+    [
+        *(("--keda-prometheus-url", text, "write it as http://HOST:PORT")
+          for text in ("prometheus:9090", "ftp://a", "http://", "http://a:0", "http://a:b", "http://[::1")),
+        ("--keda-prometheus-url", "http://user:hunter2@a:1", "name an authentication with --keda-authentication"),
+        ("--prometheus-url", "ftp://user:hunter2@a:1", "write it as http://HOST:PORT"),
+        *(("--keda-authentication", text, "is no ClusterTriggerAuthentication/NAME or TriggerAuthentication/NAME")
+          for text in ("Secret/prom", "TriggerAuthentication/", "Prom", "a/b/c", "/prom/")),
+        *(("--dcgm-pod-label", text, "is no name of a label: write for example exported_pod")
+          for text in ("a.b", "1a", "a-b", 'a"', "a b")),
+        *(("--service-monitor-label", text, "is no LABEL=VALUE: write for example release=prometheus")
+          for text in ("release", "=a", "a b=c", "a=b/c", "")),
+        *(("--service-monitor-interval", text, "is not a duration: write numbers with the units")
+          for text in ("15", "1d", "-1s", "1.5s", "s")),
+        ("--service-monitor-interval", "0s", "is no time: write for example 15s"),
+    ],
+)  # fmt: skip
+def test_errors(option: str, text: str, words: str) -> None:
+    """What cannot be meant is refused: the message names the option and what to write, and repeats no password."""
+    result = run(option, text)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}'" in result.output
+    assert words in " ".join(result.output.split())
+    assert "hunter2" not in result.output
