@@ -58,6 +58,12 @@ def status() -> dict[str, Any]:
                 "readyReplicas": 2,
                 "autoscaler": autoscaler,
                 "accelerator": {"provider": "mig"},
+                "fetch": {"replicas": 2, "bytes": {"origin": 5, "peer": 70}},
+                "replicas": [
+                    {"pod": "a", "ready": "2026-01-02T03:00:19Z", "phases": {"fetch": "1s500ms", "load": "12s"}},
+                    {"pod": "b", "ready": "2026-01-02T02:00:19Z", "phases": {"fetch": "9s"}},
+                    {"pod": "c", "created": "2026-01-02T04:00:00Z", "phases": {"fetch": "7s"}},
+                ],
             },
         ],
         "traffic": [
@@ -146,6 +152,8 @@ def test_everything_about_a_model(cache: Cache) -> None:
         ("v1", "resnet-v1", "Parked"): 1,
         ("v2", "resnet-v2", "Serving"): 1,
     }
+    assert of(found, "pantala_version_start_seconds", "version", "phase") == {("v2", "fetch"): 1.5, ("v2", "load"): 12}
+    assert of(found, "pantala_version_fetched_bytes", "version", "source") == {("v2", "origin"): 5, ("v2", "peer"): 70}
     assert of(found, "pantala_pod_info", "pod", "version", "node") == {("resnet-v2-a", "v2", "node-1"): 1}
 
 
@@ -208,5 +216,5 @@ def test_a_thousand_models_cost_little(cache: Cache) -> None:
     text = exposition.text()
     spent = time.process_time() - begun
     print(f"{len(text.splitlines())} lines, {len(text) / 1e6:.1f} MB, {spent:.3f} s of CPU")
-    assert len(text.splitlines()) > 44_000
+    assert len(text.splitlines()) > 48_000
     assert spent < 0.5

@@ -4,7 +4,7 @@ Names and labels are an interface, for dashboards and alerts: docs/monitoring.md
 kube-state-metrics gives those of Kubernetes' own objects: one series for each status, 1 for the one that it has.
 
 The text is written here and not by prometheus_client: a scrape holds up the event loop, which for a thousand models with
-44 000 series took 0.4 s, and takes 0.05 s now.
+44 000 series took 0.4 s, and takes a quarter of that now.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from pantala import naming
 from pantala.cluster.cache import Key
 from pantala.manifest.types import Manifest
+from pantala.planner import ledger
 from pantala.planner.observed import Observed
 
 NO_ENGINE = "none"
@@ -27,6 +28,8 @@ FAMILIES = {
     "pantala_version_replicas": "Replicas of versions: desired, ready; min and max of the spec; wanted by the autoscaler.",
     "pantala_version_target": "What the autoscaler of a version aims at, by measure, in the unit of the spec.",
     "pantala_version_metric_missing": "1 for each measure that the autoscaler of a version has no value of.",
+    "pantala_version_start_seconds": "How long each phase took of the start of the version's replica that got ready last.",
+    "pantala_version_fetched_bytes": "Bytes that all replicas of a version fetched until they got ready, by source.",
     "pantala_version_traffic_percent": "Shares of versions in percent: asked by the spec, configured in the live route, observed; mirror: copies.",
     "pantala_pod_info": "1 for each pod of a model: joins series of pods with models.",
 }
@@ -138,6 +141,15 @@ class _Told:
                 self._add("pantala_version_replicas", f'{version},kind="{kind}"', count)
         for measure in autoscaler.get("missing") or ():
             self._add("pantala_version_metric_missing", f"{version},measure={_quoted(measure)}")
+        self._starts(version, seen)
+
+    def _starts(self, version: str, seen: Manifest) -> None:
+        """What the ledger of a version says."""
+        last = max((it for it in ledger.entries(seen) if "ready" in it), key=lambda it: str(it["ready"]), default={})
+        for phase, seconds in ledger.seconds(last).items():
+            self._add("pantala_version_start_seconds", f'{version},phase="{phase}"', seconds)
+        for source, count in ((seen.get("fetch") or {}).get("bytes") or {}).items():
+            self._add("pantala_version_fetched_bytes", f'{version},source="{source}"', count)
 
     def _pods(self, pods: tuple[Manifest, ...]) -> None:
         for pod in pods:
