@@ -161,6 +161,13 @@ TOOLS: dict[str, Tool | Crate | Files] = {
             "sigs.k8s.io/prometheus-adapter",
             ("deploy/manifests",),  # its rights
         ),
+        Tool(  # its go.mod has the versions of KEDA's: what both need is compiled once
+            "metrics-server",
+            "metrics-server",
+            "sigs.k8s.io/metrics-server/cmd/metrics-server",
+            "sigs.k8s.io/metrics-server",
+            ("manifests/base",),  # its rights
+        ),
         _keda("adapter"),
         _keda("operator"),
         Files("keda-config", "keda", "github.com/kedacore/keda/v2", "config"),  # its rights
@@ -180,7 +187,7 @@ CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-sche
 NODE = ("kubelet", "kube-proxy")
 KWOK = ("kwok",)
 MESH = ("istiod", "gateway-api")
-ADAPTER = ("prometheus-adapter",)
+ADAPTER = ("prometheus-adapter", "metrics-server")
 KEDA = ("keda-adapter", "keda-operator", "keda-config")
 P2P = ("dfdaemon", "versitygw", "fake-gcs-server")
 _ASSETS = ("etcd", "kube-apiserver", "kubectl")

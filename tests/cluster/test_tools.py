@@ -27,11 +27,18 @@ def test_istiod_answers() -> None:
 
 
 @pytest.mark.adapter
-def test_the_prometheus_adapter_answers() -> None:
-    """It starts, names the flag that takes its rules, and the manifests that hold its rights lie beside it."""
-    _code, text = _say("prometheus-adapter", "--help")
-    assert "--metrics-relist-interval" in text, text
-    assert (build.ensure(["prometheus-adapter"])["prometheus-adapter"].parent / "manifests/cluster-role.yaml").exists()
+@pytest.mark.parametrize(
+    ("name", "flag", "rights"),
+    [
+        ("prometheus-adapter", "metrics-relist-interval", "manifests/cluster-role.yaml"),
+        ("metrics-server", "metric-resolution", "base/rbac.yaml"),
+    ],
+)
+def test_servers_of_metrics_answer(name: str, flag: str, rights: str) -> None:
+    """Both start and name the flag for how often they look; the manifests that hold their rights lie beside them."""
+    _code, text = _say(name, "--help")
+    assert f"--{flag}" in text, text
+    assert (build.ensure([name])[name].parent / rights).exists()
 
 
 @pytest.mark.keda

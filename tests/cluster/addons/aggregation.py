@@ -97,9 +97,16 @@ def service_account(cluster: Access, namespace: str, name: str) -> Path:
     return cluster.user(f"system:serviceaccount:{namespace}:{name}", groups)
 
 
-def serving_flags(kubeconfig: Path, certificates: Path, address: str) -> list[str]:
-    """Return the flags that every aggregated API server has (k8s.io/apiserver): where it listens, and whom it asks."""
-    asks = ("lister-kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig")
+def serving_flags(kubeconfig: Path, certificates: Path, address: str, itself: str = "lister-kubeconfig") -> list[str]:
+    """Return the flags that every aggregated API server has: where it listens, and as whom it asks the API server.
+
+    Args:
+        kubeconfig: of its service account.
+        certificates: folder with `tls.crt` and `tls.key`.
+        address: where it listens, at `PORT`.
+        itself: its flag for the kubeconfig of its own requests; k8s.io/apiserver has only those of delegated decisions.
+    """
+    asks = (itself, "authentication-kubeconfig", "authorization-kubeconfig")
     return [
         *(f"--{flag}={kubeconfig}" for flag in asks),
         *(f"--bind-address={address}", f"--secure-port={PORT}"),

@@ -12,14 +12,28 @@ NAME = "worker"
 
 
 class Workload:
-    """A Deployment of one replica, whose pods simulated nodes run; a context manager that removes the namespace."""
+    """A Deployment of one replica with a container `server`; a context manager that removes the namespace."""
 
-    def __init__(self, cluster: Access, namespace: str) -> None:
-        """Make the namespace and the Deployment."""
+    def __init__(
+        self, cluster: Access, namespace: str, image: str = "none", python: str = "", **resources: dict[str, str]
+    ) -> None:
+        """Make the namespace and the Deployment.
+
+        Args:
+            cluster: where.
+            namespace: of its own.
+            image: of the container; simulated nodes run any.
+            python: what it runs, if the image has Python.
+            resources: `requests` and `limits`; by default it asks for 0.1 CPU and 64 MiB.
+        """
         self._cluster, self.namespace = cluster, namespace
         labels = {"app": NAME}
-        container = {"name": "server", "image": "none", "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}}
-        template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+        asked = resources or {"requests": {"cpu": "100m", "memory": "64Mi"}}
+        container: dict[str, Any] = {"name": "server", "image": image, "resources": asked}
+        if python:
+            container |= {"command": ["python3", "-c", python], "imagePullPolicy": "Never"}
+        pod = {"containers": [container], "terminationGracePeriodSeconds": 1}
+        template = {"metadata": {"labels": labels}, "spec": pod}
         spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         self.apply(self._object("apps/v1", "Deployment", spec))
