@@ -40,3 +40,18 @@ def test_a_crd_that_is_there_can_be_taken_over(admitting: Cluster) -> None:
     finally:
         helm.run("uninstall", "own", "--namespace=pantala-system", "--ignore-not-found")
     assert admitting.kubectl("get", "crd", "inferencemodels.pantala.dev", "-o", "name")
+
+
+@pytest.mark.parametrize(
+    ("monitor", "warns"),
+    [({}, False), ({"interval": "15000ms"}, False), ({"interval": "15s1ms"}, True), ({"interval": "1m"}, True)],
+)
+def test_the_notes_say_what_is_missing(admitting: Cluster, monitor: dict[str, str], warns: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """They tell of a ServiceMonitor that cannot be made, and of scrapes that are too rare for the rates of the recording rules."""
+    helm = Helm(admitting.kubeconfig)
+    options = ("upgrade", "--install", "notes", str(CHART), "--namespace=pantala-system", "--dry-run=server")
+    metrics = {"serviceMonitor": {"enabled": True, **monitor}, "service": {"enabled": False}}
+    values = {"crds": {"enabled": False}, "metrics": metrics}
+    words = " ".join(helm.run(*options, values=values).partition("NOTES:")[2].split())
+    assert "WARNING: the operator has no ServiceMonitor: it needs metrics.service.enabled=true." in words
+    assert ("scraped too rarely for rates over 1m: set metrics.serviceMonitor.interval" in words) == warns

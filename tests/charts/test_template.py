@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from pantala.api.accelerator import Provider
-from pantala.cli import accelerators
+from pantala.cli import accelerators, autoscaling
 from pantala.cli.operator import operator
 from pantala.cluster.resources import OPTIONAL, WATCHED, WRITTEN
-from pantala.manifest.settings import AcceleratorSettings, Settings
+from pantala.manifest.settings import AcceleratorSettings, AutoscalingSettings, MonitorSettings, Settings
 from pantala.runtimes import registry
 from tests.charts import rights
 from tests.charts.helm import CHART, ROOT, Helm, HelmError, documents, of_kind
@@ -77,6 +77,22 @@ def test_the_crd_can_be_somebody_elses(helm: Helm) -> None:
         ({"tracing": {"otlpEndpoint": "otel:4318"}}, "at '/tracing/otlpEndpoint': 'otel:4318' does not match pattern"),
         ({"dragonfly": {"nodePortService": {"nodePort": "x"}}}, "nodePort': got string, want integer"),
         ({"resource": {}}, "additional properties 'resource' not allowed"),
+        (
+            {"autoscaling": {"keda": {"prometheusUrl": "http://user:secret@prometheus"}}},
+            "at '/autoscaling/keda/prometheusUrl': 'http://user:secret@prometheus' does not match pattern",
+        ),
+        (
+            {"autoscaling": {"keda": {"authenticationRef": {"kind": "Secret"}}}},
+            "at '/autoscaling/keda/authenticationRef/kind': value must be one of 'ClusterTriggerAuthentication'",
+        ),
+        (
+            {"metrics": {"serviceMonitor": {"interval": "30s1m"}}},
+            "at '/metrics/serviceMonitor/interval': '30s1m' does not match pattern",
+        ),
+        (
+            {"metrics": {"serviceMonitor": {"labels": {"release": "a b"}}}},
+            "at '/metrics/serviceMonitor/labels/release': 'a b' does not match pattern",
+        ),
         (
             {"accelerators": {"default": "amd"}},
             "at '/accelerators/default': value must be one of 'nvidia', 'mig', 'hami'",
@@ -177,6 +193,29 @@ def test_accelerators_reach_the_operator(helm: Helm) -> None:
         shared_resource="nvidia.com/gpu",
         aliyun_unit="MiB",
         resource_names={"nvidia.com/gpumem": "example.com/gpumem"},
+    )
+
+
+def test_measures_reach_the_operator(helm: Helm) -> None:
+    """The values are the settings that the operator runs with; by default those that it has by itself, and models get no monitor."""
+
+    def made(values: dict[str, Any]) -> tuple[AutoscalingSettings, MonitorSettings | None]:
+        (deployment,) = of_kind(documents(helm.template(values)), "Deployment")
+        args = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+        given = dict(operator.make_context("operator", args[1:]).params)
+        return autoscaling.settings(given), autoscaling.monitor(given)
+
+    assert made({}) == (AutoscalingSettings(), None)
+    assert made({"metrics": {"serviceMonitor": {"enabled": True}}})[1] == MonitorSettings()
+    assert made(SETS["everything"]) == (
+        AutoscalingSettings(
+            keda_prometheus_url="http://thanos.monitoring:9090",
+            keda_authentication=("TriggerAuthentication", "prometheus"),
+            pod_label="pod_name",
+            namespace_label="pod_namespace",
+            shared_per_process=True,
+        ),
+        MonitorSettings("1m30s", {"release": "a", "b.io/c": ""}),
     )
 
 

@@ -97,7 +97,17 @@ SETS: dict[str, dict[str, Any]] = {
             "dashboards": {"labels": {"dashboards": "grafana"}, "annotations": {"grafana_folder": "Models"}},
             "alerts": {"labels": {"release": "prometheus"}, "runbooks": "https://docs.example.com/runbooks"},
         },
-        "metrics": {"service": {"port": 9090, "annotations": {"a": "b"}}},
+        "metrics": {
+            "service": {"port": 9090, "annotations": {"a": "b"}},
+            "serviceMonitor": {"enabled": True, "interval": "1m30s", "labels": {"release": "a", "b.io/c": ""}},
+        },
+        "autoscaling": {
+            "dcgm": {"podLabel": "pod_name", "namespaceLabel": "pod_namespace", "sharedPerProcess": True},
+            "keda": {
+                "prometheusUrl": "http://thanos.monitoring:9090",
+                "authenticationRef": {"kind": "TriggerAuthentication", "name": "prometheus"},
+            },
+        },
         "networkPolicy": {
             "enabled": True,
             "ingressFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],

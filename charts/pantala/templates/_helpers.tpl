@@ -63,6 +63,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.service.enabled (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/ServiceMonitor") }}true{{ end }}
 {{- end }}
 
+{{/* Seconds of a duration such as 1m30s or 500ms. */}}
+{{- define "pantala.seconds" -}}
+{{- $sum := 0.0 }}
+{{- $units := dict "h" 3600.0 "m" 60.0 "s" 1.0 "ms" 0.001 }}
+{{- range regexFindAll "[0-9]+(ms|h|m|s)" . -1 }}
+{{- $sum = addf $sum (mulf (regexFind "^[0-9]+" .) (get $units (regexFind "[a-z]+$" .))) }}
+{{- end }}
+{{- $sum }}
+{{- end }}
+
 {{/* Namespace and name of the default gateway, whether the release makes it or not. */}}
 {{- define "pantala.gatewayNamespace" -}}
 {{- default .Release.Namespace .Values.gateway.namespace }}
