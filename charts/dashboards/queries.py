@@ -1,0 +1,20 @@
+"""Parts of queries that the dashboards share. Names of series: docs/monitoring.md."""
+
+
+def by_pod(series: str, where: str, *more: str) -> str:
+    """A series of pods, with the model and version of each pod, and further labels of `pantala_pod_info`."""
+    labels = ", ".join(("model", "version", *more))
+    pods = f"max by (namespace, pod, {labels}) (pantala_pod_info{{{where}}})"
+    return f"{series} * on (namespace, pod) group_left ({labels}) {pods}"
+
+
+def by_service(series: str, where: str) -> str:
+    """A series of Services, with the model and version of each."""
+    services = f"max by (namespace, service, model, version) (pantala_version_info{{{where}}})"
+    return f"{series} * on (namespace, service) group_left (model, version) {services}"
+
+
+def state(kind: str, where: str) -> str:
+    """1 for a condition that is True, 0 for False, -1 for Unknown."""
+    known = f'pantala_model_condition{{{where},type="{kind}",status='
+    return f'max by (namespace, model) ({known}"True"}}) - max by (namespace, model) ({known}"Unknown"}})'
