@@ -34,8 +34,8 @@ tools-test: tools ## Build what only tests need: kubeconform, and API server 1.3
 tools-mesh: setup ## Build istiod, for the tests of mesh traffic (about 4 minutes, once)
 	@$(BIN)/python -m tests.cluster build istiod gateway-api
 
-tools-adapter: setup ## Build the Prometheus Adapter and metrics-server, for tests of autoscaling (about 5 minutes, once)
-	@$(BIN)/python -m tests.cluster build prometheus-adapter metrics-server
+tools-adapter: setup ## Build the Prometheus Adapter, metrics-server and the Prometheus Operator, for tests of autoscaling (about 8 minutes, once)
+	@$(BIN)/python -m tests.cluster build prometheus-adapter metrics-server prometheus-operator
 
 tools-keda: setup ## Build KEDA, for the tests of its scalers (about 7 minutes, once)
 	@$(BIN)/python -m tests.cluster build keda-adapter keda-operator keda-config

@@ -168,6 +168,13 @@ TOOLS: dict[str, Tool | Crate | Files] = {
             "sigs.k8s.io/metrics-server",
             ("manifests/base",),  # its rights
         ),
+        Tool(
+            "prometheus-operator",
+            "prometheus-operator",
+            "github.com/prometheus-operator/prometheus-operator/cmd/operator",
+            "github.com/prometheus-operator/prometheus-operator",
+            ("example/prometheus-operator-crd", "example/rbac"),  # its CRDs, its rights
+        ),
         _keda("adapter"),
         _keda("operator"),
         Files("keda-config", "keda", "github.com/kedacore/keda/v2", "config"),  # its rights
@@ -187,7 +194,7 @@ CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-sche
 NODE = ("kubelet", "kube-proxy")
 KWOK = ("kwok",)
 MESH = ("istiod", "gateway-api")
-ADAPTER = ("prometheus-adapter", "metrics-server")
+ADAPTER = ("prometheus-adapter", "metrics-server", "prometheus-operator")
 KEDA = ("keda-adapter", "keda-operator", "keda-config")
 P2P = ("dfdaemon", "versitygw", "fake-gcs-server")
 _ASSETS = ("etcd", "kube-apiserver", "kubectl")

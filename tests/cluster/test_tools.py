@@ -32,12 +32,17 @@ def test_istiod_answers() -> None:
     [
         ("prometheus-adapter", "metrics-relist-interval", "manifests/cluster-role.yaml"),
         ("metrics-server", "metric-resolution", "base/rbac.yaml"),
+        (
+            "prometheus-operator",
+            "prometheus-instance-namespaces",
+            "prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+        ),
     ],
 )
 def test_servers_of_metrics_answer(name: str, flag: str, rights: str) -> None:
-    """Both start and name the flag for how often they look; the manifests that hold their rights lie beside them."""
+    """Each starts and names a flag that tests set; the manifests with its rights or its kinds lie beside it."""
     _code, text = _say(name, "--help")
-    assert f"--{flag}" in text, text
+    assert f"-{flag}" in text, text
     assert (build.ensure([name])[name].parent / rights).exists()
 
 
