@@ -151,14 +151,15 @@ class PodDiscovery:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 
-    def scrape_job(self, interval: str = "1s") -> dict[str, Any]:
-        """Return the job of the manifest with this discovery and a short interval, for `scrape_configs`."""
-        (job,) = yaml.safe_load(MANIFEST.read_text())["scrape_configs"]
-        (discovery,) = job.pop("kubernetes_sd_configs")
-        assert discovery["role"] == "pod"
-        selector = urllib.parse.quote(",".join(one["label"] for one in discovery.get("selectors", [])))
-        url = f"{self.url}/?selector={selector}"
-        return {**job, "http_sd_configs": [{"url": url, "refresh_interval": interval}], "scrape_interval": interval}
+    def scrape_job(self, interval: str = "1s", manifest: Path = MANIFEST) -> dict[str, Any]:
+        """Return the job of a manifest with this discovery and a short interval, for `scrape_configs`."""
+        (job,) = yaml.safe_load(manifest.read_text())["scrape_configs"]
+        found = []
+        for discovery in job.pop("kubernetes_sd_configs"):
+            assert discovery["role"] == "pod"
+            selector = urllib.parse.quote(",".join(one["label"] for one in discovery.get("selectors", [])))
+            found.append({"url": f"{self.url}/?selector={selector}", "refresh_interval": interval})
+        return {**job, "http_sd_configs": found, "scrape_interval": interval}
 
     def __enter__(self) -> Self:
         """Return the running discovery."""
