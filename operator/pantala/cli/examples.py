@@ -75,6 +75,14 @@ _EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "pantala status -A -o json | jq -r '.models[] | select(.ready | not).name'",
         ),
     ),
+    "top": (
+        ("All models of the cluster, the busiest cards first:", "pantala top -A --sort-by gpu"),
+        ("One model and its pods, until Ctrl-C:", "pantala top resnet -n vision --watch"),
+        (
+            "Names of models with a measure that is missing:",
+            "pantala top -A -o json | jq -r '.models[] | select(any(.versions[]; .autoscaler.reason)).name'",
+        ),
+    ),
     "validate": (
         ("All samples:", "pantala validate manifests/samples/*.yaml"),
         ("What a pipe brings:", "helm template models ./chart | pantala validate -"),

@@ -22,6 +22,7 @@ _COMMANDS = {
     "refresh": "Render a model with today's default images.",
     "render": "Print what a resource becomes, without a cluster.",
     "status": "Show models, versions, replicas and what is in their way.",
+    "top": "Show how busy models are, and what their autoscalers want.",
     "validate": "Check resources in files, typos included.",
 }
 
