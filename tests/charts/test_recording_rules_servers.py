@@ -108,6 +108,18 @@ def test_a_torchserve_that_works_off_its_queue() -> None:
     expect(series, (LENGTH, "5m", {("ns", "a"): 2}), (TIME, "5m", {}))
 
 
+def test_a_torchserve_that_hangs() -> None:
+    """Requests come and work on none begins: its time in the queue stands still, and is not taken for an empty queue."""
+    where = 'namespace="ns",pod="a",job="models",instance="a:8082"'
+    series = {
+        f'ts_inference_requests_total{{{where},model_name="net"}}': "0+15x40",
+        f'ts_queue_latency_microseconds{{{where},model_name="net"}}': "0+15e6x12 180e6+0x40",
+        f"WorkerLoadTime{{{where}}}": "2500+0x40",
+    }
+    asked = (LENGTH, "3m", {("ns", "a"): 1}), (TIME, "3m", {("ns", "a"): 1000})
+    expect(series, *asked, (RATE, "5m", {("ns", "a"): 1}), (LENGTH, "5m", {}), (TIME, "5m", {}))
+
+
 def test_vllm() -> None:
     """A custom server with vLLM's metrics is measured by them; its engines are added up."""
     text = rules.text("vllm")
