@@ -30,6 +30,9 @@ ANNOTATION_RENDERED_WITH = f"{GROUP}/rendered-with"
 ANNOTATION_REFRESH = f"{GROUP}/refresh"
 """On the model, written by `pantala refresh`: a new value makes the operator render with today's images and defaults."""
 
+ANNOTATION_START_TIME = f"{GROUP}/start-time"
+"""On autoscalers: seconds that a replica takes to start, by which their behavior was made; it stays until that really moved."""
+
 MAX_CHILD_NAME = 52
 """A ReplicaSet adds 11 and a pod 6 characters to a Deployment's name; 63 is the limit of a label value."""
 

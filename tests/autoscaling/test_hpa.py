@@ -6,44 +6,53 @@ from typing import Any
 import pytest
 
 from pantala import naming
-from pantala.api.scaling import Scaling
 from pantala.autoscaling import budget, hpa
-from pantala.autoscaling.signals import Signal, Source
+from tests.autoscaling.build import FOR_HPA, LABELS, NAME, NAMESPACE, SIGNALS, made_hpa, scaling
 from tests.golden import assert_golden
 from tests.runtimes.build import OWNER
 
 CPU = {"type": "CPUUtilization", "target": 70}
-SIGNAL = Signal("CPUUtilization", Source.RESOURCE, "cpu", Decimal(70))
-LABELS = naming.labels("resnet", "v1")
 
 
-def scaling(**block: Any) -> Scaling:
-    return Scaling.model_validate(block)
+@pytest.mark.parametrize("case", FOR_HPA)
+def test_hpa(case: str) -> None:
+    """CPU and memory are of the server's own container, so that a sidecar does not count; all else is by replica."""
+    assert_golden(f"hpa-{case}/hpa.yaml", made_hpa(case))
 
 
-def test_hpa() -> None:
-    """The autoscaler measures the server's own container, so that a sidecar does not count."""
-    made = hpa.horizontal_pod_autoscaler(
-        "resnet-v1", "vision", LABELS, OWNER, scaling(minReplicas=2, maxReplicas=8, metrics=[CPU]), [SIGNAL]
-    )
-    assert_golden("hpa-cpu/hpa.yaml", made)
+def test_query_is_not_for_an_hpa() -> None:
+    """PromQL of the user's is refused by admission without KEDA; here it would be a mistake of the caller."""
+    assert "total" not in FOR_HPA
+    assert not hpa.readable([SIGNALS["gpu"], SIGNALS["total"]])
+    with pytest.raises(ValueError, match="reads no PromQL"):
+        made_hpa("total")
+
+
+@pytest.mark.parametrize(("value", "text"), [("70", "70"), ("17.5", "17500m"), ("0.0001", "1m"), ("1.0005", "1001m")])
+def test_quantity(value: str, text: str) -> None:
+    """A target is written in thousandths where it is no whole number, rounded up so that it is never zero."""
+    assert hpa.quantity(Decimal(value)) == text
 
 
 @pytest.mark.parametrize(
-    "block",
+    ("block", "wanted"),
     [
-        {},
-        {"minReplicas": 3},
-        {"minReplicas": 3, "maxReplicas": 3, "metrics": [CPU]},
-        {"minReplicas": 1, "maxReplicas": 3},
-        {"metrics": [CPU]},
-        {"minReplicas": 4, "maxReplicas": 2, "metrics": [CPU]},
+        ({}, False),
+        ({"minReplicas": 3}, False),
+        ({"minReplicas": 3, "maxReplicas": 3, "metrics": [CPU]}, False),
+        ({"minReplicas": 1, "maxReplicas": 3}, False),
+        ({"metrics": [CPU]}, False),
+        ({"minReplicas": 4, "maxReplicas": 2, "metrics": [CPU]}, False),
+        ({"minReplicas": 1, "maxReplicas": 2, "metrics": [CPU]}, True),
+        (
+            {"maxReplicas": 2, "engine": "KEDA", "prometheus": [{"name": "tokens", "query": "x", "target": "1"}]},
+            True,
+        ),
     ],
 )
-def test_no_hpa_for_a_fixed_number(block: dict[str, Any]) -> None:
-    """Without room between the bounds, or without a measure, there is no autoscaler."""
-    assert hpa.horizontal_pod_autoscaler("n", "vision", LABELS, OWNER, scaling(**block), [SIGNAL]) is None
-    assert not hpa.wanted(scaling(**block))
+def test_autoscaler_needs_room_and_a_measure(block: dict[str, Any], wanted: bool) -> None:  # noqa: FBT001 - a column
+    """Without room between the bounds, or without a measure, the number is fixed."""
+    assert hpa.wanted(scaling(**block)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -57,9 +66,7 @@ def test_no_hpa_for_a_fixed_number(block: dict[str, Any]) -> None:
 )
 def test_budget(block: dict[str, Any], wanted: bool) -> None:  # noqa: FBT001 - a column of the table
     """A budget exists where there can be several replicas; alone it would only block drains."""
-    made = budget.disruption_budget(
-        "resnet-v1", "vision", LABELS, OWNER, naming.selector("v1", "resnet"), scaling(**block)
-    )
+    made = budget.disruption_budget(NAME, NAMESPACE, LABELS, OWNER, naming.selector("v1", "resnet"), scaling(**block))
     assert (made is not None) == wanted
     if made is not None:
         assert_golden("budget/budget.yaml", made)

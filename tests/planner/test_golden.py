@@ -3,12 +3,14 @@
 import copy
 import json
 from dataclasses import asdict
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 import pytest
 
 from pantala import naming
+from pantala.manifest.settings import Settings
 from pantala.manifest.types import Manifest
 from tests.golden import assert_golden
 from tests.planner.world import World, model, version
@@ -37,6 +39,7 @@ FULL_TEMPLATE = {
     },
 }
 
+SETTINGS = Settings(prometheus_url="http://prometheus.monitoring:9090")
 CASES: dict[str, Manifest] = {
     "minimal": model(),
     "torchserve": model(
@@ -64,6 +67,24 @@ CASES: dict[str, Manifest] = {
         expose={"nodePort": {"http": 30080}},
     ),
     "autoscaled": model(scaling=AUTOSCALED, resources={"requests": {"cpu": "500m"}}),
+    "scaling-gpu": model(
+        accelerator={"provider": "hami", "count": 1, "corePercent": 50},
+        scaling={
+            "minReplicas": 1,
+            "maxReplicas": 8,
+            "metrics": [{"type": "GPUUtilization", "target": 70}, {"type": "QueueTime", "target": 200}],
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 900}},
+        },
+    ),
+    "scaling-keda": model(
+        scaling={
+            "minReplicas": 1,
+            "maxReplicas": 8,
+            "engine": "KEDA",
+            "metrics": [{"type": "QueueLength", "target": 4}],
+            "prometheus": [{"name": "tokens", "query": "sum(rate(tokens_total[1m]))", "target": "1000"}],
+        },
+    ),
     "accelerator": model(accelerator={"provider": "nvidia", "count": 2}, scaling={"minReplicas": 2}),
     "dra": model(accelerator={"provider": "dra", "count": 2, "cardType": {"allow": ["A100"]}}),
     "cache-pvc": model(storage={"cache": {"pvc": {"claimName": "resnet-cache"}}}),
@@ -116,7 +137,7 @@ def readable(manifest: Manifest) -> Manifest:
 @pytest.mark.parametrize("case", CASES)
 def test_plan_of_a_new_model(case: str) -> None:
     """A new model becomes exactly the objects that were reviewed, and the first pass tells exactly this about it."""
-    world = World(CASES[case])
+    world = World(CASES[case], SETTINGS)
     for manifest in (planned := world.plan()).apply:
         name = f"{manifest['kind'].lower()}-{manifest['metadata']['name']}.yaml"
         assert_golden(f"plan-{case}/{name}", readable(manifest))
@@ -133,7 +154,7 @@ def test_plan_of_a_new_model(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_second_pass_writes_nothing(case: str) -> None:
     """Once everything is written and running, a further pass has nothing to do."""
-    world = World(CASES[case])
+    world = World(CASES[case], SETTINGS)
     world.settle()
     world.roll_out(*(name for name in ("v1", "v2") if f"resnet-{name}" in world.names()))
     world.settle()
@@ -151,6 +172,6 @@ def plain(value: Any) -> Any:
         [plain(item) for item in value]
         if isinstance(value, list | tuple)
         else str(value)
-        if isinstance(value, StrEnum)
+        if isinstance(value, StrEnum | Decimal)
         else value
     )

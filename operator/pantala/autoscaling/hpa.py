@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
+from pantala import naming
 from pantala.api.scaling import Scaling
+from pantala.autoscaling import behavior
 from pantala.autoscaling.signals import Signal, Source
 from pantala.manifest.types import Manifest
 
 CONTAINER = "server"
 """Name of the model server's container."""
+KEDA_PREFIX = "keda-hpa-"
+"""How KEDA calls the HPA of a ScaledObject: this and the name of the ScaledObject."""
+
+
+def name_of(name: str) -> str:
+    """Name of the HPA of the Deployment of this name: the same, but for a name that KEDA might give to an HPA of its own.
+
+    KEDA takes an HPA over that has the name of its own, whosever it is (kedacore/keda v2.21.0, controllers/keda/hpa.go). A
+    child never has a dot in its name, and so neither has KEDA's HPA for it.
+    """
+    return f"{name}.pantala" if name.startswith(KEDA_PREFIX) else name
 
 
 def wanted(scaling: Scaling) -> bool:
@@ -26,36 +39,48 @@ def horizontal_pod_autoscaler(
     owner: tuple[Manifest, ...],
     scaling: Scaling,
     signals: Sequence[Signal],
-) -> Manifest | None:
-    """The autoscaler of the Deployment of the same name, or None for a fixed number of replicas.
+    start: int,
+) -> Manifest:
+    """The autoscaler of a Deployment.
 
     Args:
-        name: Name of the autoscaler, of the Deployment that it scales, and of the Service of its pods.
+        name: Name of the Deployment that it scales, and of the Service of its pods.
         namespace: Namespace of all three.
         labels: Labels of the autoscaler.
         owner: Its owner references.
-        scaling: Bounds.
+        scaling: Bounds and behavior; an autoscaler is `wanted`.
         signals: What is measured; none is a `Source.QUERY`, which no HPA can read.
+        start: Seconds that a replica takes to start (`behavior.start_step`).
     """
-    if not wanted(scaling):
-        return None
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels), "ownerReferences": list(owner)},
+        "metadata": {
+            "name": name_of(name),
+            "namespace": namespace,
+            "labels": dict(labels),
+            "annotations": {naming.ANNOTATION_START_TIME: str(start)},
+            "ownerReferences": list(owner),
+        },
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
             "minReplicas": scaling.min_replicas,
             "maxReplicas": scaling.max_replicas,
             "metrics": [_metric(signal, name) for signal in signals],
+            "behavior": behavior.behavior(scaling.behavior, start),
         },
     }
 
 
+def readable(signals: Sequence[Signal]) -> bool:
+    """Whether an HPA can read all of the measures."""
+    return all(signal.source is not Source.QUERY for signal in signals)
+
+
 def quantity(value: Decimal) -> str:
     """A number as Kubernetes writes it: `70`, or in thousandths `700m`, rounded up where it has more digits."""
-    thousandths = -(-(value * 1000) // 1)
-    return f"{int(thousandths) // 1000}" if thousandths % 1000 == 0 else f"{int(thousandths)}m"
+    thousandths = int((value * 1000).to_integral_value(ROUND_CEILING))
+    return f"{thousandths}m" if thousandths % 1000 else f"{thousandths // 1000}"
 
 
 def _metric(signal: Signal, name: str) -> Manifest:

@@ -105,8 +105,11 @@ class Writer:
         for obj in sorted(leftovers, key=lambda obj: -wave(obj["kind"])):
             ref, resource = Ref.of(obj), BY_KIND[obj["kind"]]
             log.info("deleting %s", ref)
-            await self._client.delete(resource, ref.namespace, ref.name, obj["metadata"]["uid"])
-            self._cache.forget(ref)
+            left = await self._client.delete(resource, ref.namespace, ref.name, obj["metadata"]["uid"])
+            if left is None:
+                self._cache.forget(ref)
+            else:
+                self._cache.written(resource, left)  # its successor must not come before it is gone
             metrics.WRITES.labels("delete", ref.kind).inc()
 
     async def _one(self, seen: Observed, manifest: Manifest) -> Problem | None:

@@ -196,8 +196,12 @@ class Client:
             content_type=_JSON_PATCH,
         )
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
-        """Delete exactly the object with this uid; children go in the background. Already gone is fine."""
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> Manifest | None:
+        """Delete exactly the object with this uid; children go in the background. Already gone is fine.
+
+        Returns:
+            The object, if it is still there because it has finalizers; then it has a deletionTimestamp.
+        """
         body = {
             "kind": "DeleteOptions",
             "apiVersion": "v1",
@@ -205,11 +209,14 @@ class Client:
             "preconditions": {"uid": uid},
         }
         try:
-            await self.request("DELETE", resource.path(namespace, name), body=body)
+            answer = await self.request("DELETE", resource.path(namespace, name), body=body)
         except ApiError as error:
             # 404: gone. 409: another object took the name, and that one is not ours to delete.
             if error.status not in {404, 409}:
                 raise
+            return None
+        # Without finalizers the answer is a Status, or the object as it was.
+        return answer if answer.get("metadata", {}).get("finalizers") else None
 
     async def watch(
         self, resource: Resource, namespace: str | None, params: Mapping[str, str], silence: float

@@ -68,24 +68,31 @@ def _strategy(version: ResolvedVersion) -> Manifest:
 
 
 def replicas(
-    version: ResolvedVersion, *, parked: bool, autoscaled: bool, live: Manifest | None, floor: int
+    version: ResolvedVersion, *, parked: bool, autoscaled: bool, busy: bool, live: Manifest | None, floor: int
 ) -> int | None:
     """How many replicas to ask for, or None to leave that to the autoscaler.
 
-    `floor` is the number of replicas of the version that this one is to replace. While nobody else has set the number,
-    it stays in our apply at its live value: dropping it would make Kubernetes fall back to 1.
+    While nobody else has set the number, it stays in our apply at its live value: dropping it would make Kubernetes fall
+    back to 1.
+
+    Args:
+        version: The version.
+        parked: Whether it is to have none.
+        autoscaled: Whether an autoscaler is to decide.
+        busy: Whether one that shall go may still be at work: then the number is not touched.
+        live: The Deployment, if there is one.
+        floor: The number of replicas of the version that this one is to replace.
     """
     least = version.scaling.min_replicas
-    most = version.scaling.max_replicas or least
-    start = max(least, min(most, floor))
-    if parked:
-        return 0
-    if not autoscaled:
-        return least
+    start = max(least, min(version.scaling.max_replicas or least, floor)) if autoscaled else least
     if live is None:
-        return start
+        return 0 if parked else start
+    if not busy and (parked or not autoscaled):
+        return 0 if parked else least
     current = int(live["spec"].get("replicas", 1))
-    if current == 0:
+    if current == 0 and not parked:
         return start  # An autoscaler does nothing at zero.
+    if current < least and not parked and not busy:
+        return least  # Nobody need be there to keep this promise: KEDA may be missing.
     others = set(live["metadata"].get(REPLICAS_OWNERS, ())) - {naming.FIELD_MANAGER}
     return None if others else current

@@ -9,7 +9,7 @@ rules continue.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pantala import naming
@@ -18,11 +18,12 @@ from pantala.api.model import InferenceModel
 from pantala.api.resolve import ResolvedVersion
 from pantala.autoscaling import budget, hpa
 from pantala.autoscaling.signals import Signal
-from pantala.manifest.settings import AcceleratorSettings, Settings
+from pantala.manifest.settings import AcceleratorSettings, AutoscalingSettings, Settings
 from pantala.manifest.types import Invalid, Manifest, Ref
 from pantala.planner import (
     claim_template,
     deployment,
+    engines,
     keeping,
     monitoring,
     placement,
@@ -72,6 +73,8 @@ class Plan:
     """Why the autoscaler of a version is not as the spec asks, or still there though the version shall have none."""
     accelerators: AcceleratorSettings = field(default_factory=AcceleratorSettings)
     """How this installation hands out cards."""
+    autoscaling: AutoscalingSettings = field(default_factory=AutoscalingSettings)
+    """Where autoscalers find measures in this installation."""
     paused: bool = False
 
 
@@ -83,14 +86,16 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetim
     stable = seen.stable if seen.stable in known else None
     made = routing.routing(model, seen, settings, now)
     if model.spec.paused:
-        return Plan(target=target, serving=stable or target, paused=True, routing=made, asked=resolve.asked(model))
+        paused = replace(_paused(model, seen), autoscaling=settings.autoscaling)
+        return replace(paused, target=target, serving=stable or target, routing=made)
     serving = made.serving
     # The live selector and the live route count as well: nothing is parked in the pass that moves requests away from it.
     active = known & {target, serving, stable, *resolve.asked(model), *made.users}
     kept = keeping.kept(model, seen, known - active, now)
     active |= kept.names
     floor = _replicas(seen.deployment(stable)) if stable is not None and stable != target else 0
-    apply, invalid, rendered = _versions(model, seen, settings, active=active, floor=floor)
+    versions = _versions(model, seen, settings, now, active=active, floor=floor)
+    apply, invalid, rendered, scaled = versions.apply, versions.invalid, versions.rendered, versions.scaled
     if serving in names and serving not in invalid:
         apply += _model(model, resolve.resolve(model, serving), seen)
     owner = owner_reference(model)
@@ -98,46 +103,85 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetim
     frozen = tuple(name for name in sorted(active) if name not in names and name in seen.versions())
     monitor = monitoring.monitor(model, seen, apply, (*rendered, *invalid, *frozen), settings.service_monitor, owner)
     apply += [monitor] if monitor is not None else []
-    looks = (made.wait, kept.wait, placement.next_look(seen.pods, now))
+    looks = (made.wait, kept.wait, placement.next_look(seen.pods, now), *(it.wait for it in scaled.values()))
     waits = [wait for wait in looks if wait is not None]
     return Plan(
         apply=(*apply, *routes),
-        delete=_leftovers(seen, [*apply, *routes], frozen, invalid, rendered, held=made.held),
+        delete=_leftovers(seen, [*apply, *routes], frozen, versions, held=made.held),
         target=target,
         serving=serving,
         frozen=frozen,
         invalid=invalid,
         images={name: it.images.server for name, it in rendered.items()},
         cards={name: it.cards for name, it in rendered.items() if it.cards is not None},
+        signals={name: it.signals for name, it in scaled.items() if it.engine is not None},
+        engines={name: it.engine for name, it in scaled.items() if it.engine is not None},
+        held={name: it.held for name, it in scaled.items() if it.held is not None},
         routing=made,
         asked=resolve.asked(model),
         wait=min(waits, default=None),
         accelerators=settings.accelerators,
+        autoscaling=settings.autoscaling,
+    )
+
+
+@dataclass(frozen=True)
+class _Versions:
+    """What becomes of the versions of the spec."""
+
+    apply: list[Manifest] = field(default_factory=list)
+    """Their objects."""
+    invalid: dict[str, Invalid] = field(default_factory=dict)
+    """Those that cannot have any."""
+    rendered: dict[str, render.Rendering] = field(default_factory=dict)
+    """What the others are made of."""
+    scaled: dict[str, engines.Decision] = field(default_factory=dict)
+    """What becomes of their autoscalers."""
+
+
+def _paused(model: InferenceModel, seen: Observed) -> Plan:
+    """Nothing is written; the autoscalers that stand go on."""
+    told = {it["name"]: it for it in (seen.model.get("status") or {}).get("versions") or ()}
+    found = {}
+    for item in model.spec.versions:
+        version = resolve.resolve(model, item.name)
+        engine = engines.standing(seen, naming.child_name(seen.name, item.name)).engine
+        if engine is not None and hpa.wanted(version.scaling):
+            provider = (told.get(item.name, {}).get("accelerator") or {}).get("provider")
+            found[item.name] = (engine, scaling.of(version, provider))
+    return Plan(
+        paused=True,
+        asked=resolve.asked(model),
+        engines={name: engine for name, (engine, _) in found.items()},
+        signals={name: measured for name, (_, measured) in found.items()},
     )
 
 
 def _versions(
-    model: InferenceModel, seen: Observed, settings: Settings, *, active: Collection[str], floor: int
-) -> tuple[list[Manifest], dict[str, Invalid], dict[str, render.Rendering]]:
-    """The objects of all versions of the spec, the versions that cannot have any, and what the others are made of."""
-    apply: list[Manifest] = []
-    invalid: dict[str, Invalid] = {}
-    rendered: dict[str, render.Rendering] = {}
+    model: InferenceModel, seen: Observed, settings: Settings, now: datetime, *, active: Collection[str], floor: int
+) -> _Versions:
+    """What becomes of all versions of the spec."""
+    made = _Versions()
     for item in model.spec.versions:
         version = resolve.resolve(model, item.name)
         live = seen.deployment(item.name)
         waking = item.name in active and _replicas(live) == 0 and not seen.pods_of(item.name)
         rendering = render.render(model, version, settings, live, status=seen.model.get("status") or {}, waking=waking)
         if isinstance(rendering, Invalid):
-            invalid[item.name] = rendering
+            made.invalid[item.name] = rendering
             continue
         refusal = claim_template.refusal(seen, rendering.cards)
         if refusal is not None:
-            invalid[item.name] = refusal
+            made.invalid[item.name] = refusal
             continue
-        rendered[item.name] = rendering
-        apply += _version(model, version, rendering, seen, parked=item.name not in active, floor=floor)
-    return apply, invalid, rendered
+        made.rendered[item.name] = rendering
+        parked = item.name not in active
+        measured = scaling.of(version, rendering.cards.provider if rendering.cards else None)
+        owner = (owner_reference(model),)
+        scaled = engines.decide(version, seen, settings, now, signals=measured, owner=owner, parked=parked)
+        made.scaled[item.name] = scaled
+        made.apply.extend(_version(model, version, rendering, seen, scaled, parked=parked, floor=floor))
+    return made
 
 
 def owner_reference(model: InferenceModel) -> Manifest:
@@ -157,6 +201,7 @@ def _version(
     version: ResolvedVersion,
     rendering: render.Rendering,
     seen: Observed,
+    scaled: engines.Decision,
     *,
     parked: bool,
     floor: int,
@@ -165,23 +210,23 @@ def _version(
     name, namespace = naming.child_name(model.metadata.name, version.name), model.metadata.namespace
     labels = naming.labels(model.metadata.name, version.name)
     selector = naming.selector(version.name, model.metadata.name)
-    autoscaler = None
-    disruption = None
-    if not parked:
-        measured = scaling.of(version, rendering.cards.provider if rendering.cards else None)
-        autoscaler = hpa.horizontal_pod_autoscaler(name, namespace, labels, (owner,), version.scaling, measured)
-        disruption = budget.disruption_budget(name, namespace, labels, (owner,), selector, version.scaling)
     count = deployment.replicas(
-        version, parked=parked, autoscaled=autoscaler is not None, live=seen.deployment(version.name), floor=floor
+        version,
+        parked=parked,
+        autoscaled=hpa.wanted(version.scaling),
+        busy=scaled.busy,
+        live=seen.deployment(version.name),
+        floor=floor,
     )
     server = render.server_parts(version)
+    disruption = budget.disruption_budget(name, namespace, labels, (owner,), selector, version.scaling)
     built = (
         deployment.config_map(model, version, rendering, owner),
         claim_template.manifest(model, version, rendering.cards, owner),
         service.version_service(name, namespace, labels, (owner,), selector, server),
         deployment.deployment(model, version, rendering, count, owner),
-        disruption,
-        autoscaler,
+        None if parked else disruption,
+        scaled.autoscaler,
     )
     return [manifest for manifest in built if manifest is not None]
 
@@ -217,14 +262,13 @@ def _leftovers(
     seen: Observed,
     apply: list[Manifest],
     frozen: tuple[str, ...],
-    invalid: Mapping[str, Invalid],
-    rendered: Collection[str],
+    versions: _Versions,
     *,
     held: bool,
 ) -> tuple[Manifest, ...]:
     """Own children that the plan does not want, but for those of frozen and invalid versions, and for a route that is held."""
-    wanted = {Ref.of(manifest) for manifest in apply}
-    keep = {*frozen, *invalid}
+    wanted = {Ref.of(manifest) for manifest in apply}.union(*(it.kept for it in versions.scaled.values()))
+    keep = {*frozen, *versions.invalid}
     # The model's own Services stay where nothing is known any more of the version that they select.
     keeps_services = Ref("Service", seen.namespace, seen.name) not in wanted
     # And so does the route, unless there is a new one: what another API has left would lead to versions without pods.
@@ -237,7 +281,11 @@ def _leftovers(
         if ref.kind in routing.OBJECTS:
             if keeps_route:
                 continue
-        elif version in keep or (version is None and keeps_services) or claim_template.in_use(obj, seen, rendered):
+        elif (
+            version in keep
+            or (version is None and keeps_services)
+            or claim_template.in_use(obj, seen, versions.rendered)
+        ):
             continue
         found.append(obj)
     return tuple(found)

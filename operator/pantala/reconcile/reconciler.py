@@ -17,7 +17,7 @@ from pantala.cluster.events import Recorder
 from pantala.cluster.resources import MODEL
 from pantala.errors import ApiError
 from pantala.manifest.settings import Settings
-from pantala.planner import barrier, routing
+from pantala.planner import barrier, engines, routing
 from pantala.planner import plan as planning
 from pantala.planner.measured import Measurements
 from pantala.planner.observed import Observed
@@ -98,6 +98,8 @@ class Reconciler:
         wait = await self._tell(key, after, outcome)
         if (seen.stable is not None and after.stable != seen.stable) or routing.read(after) != plan.routing.live:
             return 0.0  # The traffic has moved: what had it can go, and no event tells of our own write.
+        if engines.left(seen, after):
+            return 0.0  # The same of an autoscaler: its successor can come.
         again = [WEBHOOK_SECONDS if it.reason is Reason.WEBHOOK_FAILED else RECHECK_SECONDS for it in problems]
         return min((one for one in (wait, plan.wait, *again) if one is not None), default=None)
 
