@@ -3,7 +3,7 @@
 from typing import Any
 
 from panels import GREEN, RED, YELLOW, Query, Row, dashboard, lines, stacked, stat, table, variable
-from queries import by_pod, by_service
+from queries import PHASES, by_pod, by_service
 
 MINE = 'namespace=~"$namespace"'
 NAME = "{{namespace}}/{{model}}"
@@ -162,10 +162,11 @@ def _starts() -> Row:
                 "Mean time of each phase, of replicas that got ready in the last hour.",
                 [
                     Query(
-                        f"sum by (phase) (increase(pantala_replica_phase_seconds_sum{span}))"
-                        f" / (sum by (phase) (increase(pantala_replica_phase_seconds_count{span})) > 0)",
-                        "{{phase}}",
+                        f'sum(increase(pantala_replica_phase_seconds_sum{{phase="{phase}"}}{span}))'
+                        f' / (sum(increase(pantala_replica_phase_seconds_count{{phase="{phase}"}}{span})) > 0)',
+                        phase,
                     )
+                    for phase in PHASES
                 ],
                 unit="s",
             ),
@@ -202,7 +203,7 @@ def _operator() -> Row:
             stat(
                 "At work",
                 "Operators that lead: exactly one, for each release.",
-                [Query("sum(pantala_leader) or vector(0)")],
+                [Query("count(max by (instance) (pantala_leader) == 1) or vector(0)")],
                 steps=((None, RED), (1, GREEN)),
                 height=8,
             ),
@@ -254,7 +255,7 @@ def _operator() -> Row:
                 "Of the operator that leads, by resource.",
                 [
                     Query(
-                        "max by (resource) (pantala_cached_objects and on (job, instance) pantala_leader == 1)",
+                        "max by (resource) (pantala_cached_objects and on (job, instance) pantala_leader == 1) > 0",
                         "{{resource}}",
                     )
                 ],
@@ -262,7 +263,12 @@ def _operator() -> Row:
             lines(
                 "Memory",
                 "Resident memory of each operator.",
-                [Query("process_resident_memory_bytes and on (job, instance) pantala_leader", "{{instance}}")],
+                [
+                    Query(
+                        "max by (instance) (process_resident_memory_bytes and on (job, instance) pantala_leader)",
+                        "{{instance}}",
+                    )
+                ],
                 unit="bytes",
             ),
         ],

@@ -3,7 +3,7 @@
 from typing import Any
 
 from panels import GREEN, RED, YELLOW, Panel, Query, Row, dashboard, lines, stacked, stat, table, timeline, variable
-from queries import by_pod, by_service, state
+from queries import PHASES, by_pod, by_service, state
 
 MINE = 'namespace="$namespace",model="$model"'
 CHOSEN = f'{MINE},version=~"$version"'
@@ -243,9 +243,10 @@ def _starts() -> Row:
                 "How long each phase took of the start of the replica that got ready last, by version.",
                 [
                     Query(
-                        f"max by (version, phase) (pantala_version_start_seconds{{{CHOSEN}}})",
-                        "{{version}} {{phase}}",
+                        f'max by (version) (pantala_version_start_seconds{{{CHOSEN},phase="{phase}"}})',
+                        f"{{{{version}}}} {phase}",
                     )
+                    for phase in PHASES
                 ],
                 unit="s",
                 width=12,

@@ -111,7 +111,7 @@ def stacked(title: str, description: str, queries: Sequence[Query], **more: Any)
 
 def stat(title: str, description: str, queries: Sequence[Query], **more: Any) -> Panel:
     """One number now, or a few; with `names` the legends in place of the numbers."""
-    text = "name" if more.pop("names", False) else "auto"
+    text = "name" if more.pop("names", False) else "value_and_name" if len(queries) > 1 else "value"
     reduced = {"calcs": ["lastNotNull"], "fields": "", "values": False}
     coloured = "background" if more.pop("filled", False) else "value"
     options = {"reduceOptions": reduced, "colorMode": coloured, "graphMode": "none", "textMode": text}

@@ -1,5 +1,8 @@
 """Parts of queries that the dashboards share. Names of series: docs/monitoring.md."""
 
+PHASES = ("scheduled", "prepare", "fetch", "image", "load", "ready")
+"""Of a replica's start, in their order."""
+
 
 def by_pod(series: str, where: str, *more: str) -> str:
     """A series of pods, with the model and version of each pod, and further labels of `pantala_pod_info`."""
