@@ -9,7 +9,7 @@ from pantala.status.reasons import TERMINAL, Reason
 
 TEXT = (Path(__file__).parents[2] / "docs/conditions.md").read_text()
 SECTIONS = dict(re.findall(r"^### (\w+)\n(.*?)(?=^#|\Z)", TEXT, re.MULTILINE | re.DOTALL))
-TYPES = {"Accepted", "Distributed", "Ready", "TrafficReady", "Reconciling", "Stalled"}
+TYPES = {"Accepted", "Distributed", "Ready", "TrafficReady", "MetricsAvailable", "Reconciling", "Stalled"}
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -106,6 +106,26 @@ _DCGM = (
 )
 """How the series of dcgm-exporter are to be understood; the recording rules are made of the same values."""
 
+_PROBE = (
+    click.option(
+        "--metrics-grace",
+        envvar="PANTALA_METRICS_GRACE",
+        type=Interval(),
+        default="2m",
+        show_default=True,
+        help="How long a replica must have been ready before a measure that it should give counts as missing.",
+    ),
+    click.option(
+        "--metrics-probe-interval",
+        envvar="PANTALA_METRICS_PROBE_INTERVAL",
+        type=Interval(),
+        default="30s",
+        show_default=True,
+        help="Time between two looks for the cause while a measure is missing.",
+    ),
+)
+"""How missing measures are looked for."""
+
 _MONITOR = (
     click.option(
         "--service-monitor/--no-service-monitor",
@@ -134,7 +154,7 @@ _MONITOR = (
 )
 """How Prometheus finds the metrics of models."""
 
-OPTIONS = (*_KEDA, *_DCGM, *_MONITOR)
+OPTIONS = (*_KEDA, *_DCGM, *_PROBE, *_MONITOR)
 """As `settings` and `monitor` take them."""
 
 
@@ -146,7 +166,13 @@ def settings(given: dict[str, Any]) -> AutoscalingSettings:
         pod_label=given.pop("dcgm_pod_label"),
         namespace_label=given.pop("dcgm_namespace_label"),
         shared_per_process=given.pop("dcgm_shared_per_process"),
+        start_grace=_seconds(given.pop("metrics_grace"), AutoscalingSettings.start_grace),
+        probe_interval=_seconds(given.pop("metrics_probe_interval"), AutoscalingSettings.probe_interval),
     )
+
+
+def _seconds(text: str | None, default: float) -> float:
+    return durations.parse(text).total_seconds() if text else default
 
 
 def monitor(given: dict[str, Any]) -> MonitorSettings | None:

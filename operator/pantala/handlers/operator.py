@@ -9,12 +9,15 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import kopf
 from aiohttp import web
 
 from pantala import naming
+from pantala.cluster import metrics_api
 from pantala.cluster.audit import ModelAudit
 from pantala.cluster.cache import Cache, Key
 from pantala.cluster.client import Client
@@ -31,11 +34,13 @@ from pantala.planner.report import Started
 from pantala.reconcile import metrics
 from pantala.reconcile.exposition import EXPOSITION
 from pantala.reconcile.measurements import Measurer, targets
+from pantala.reconcile.metric_probe import MetricProbe
 from pantala.reconcile.queue import WorkQueue
 from pantala.reconcile.reconciler import Reconciler
 from pantala.reconcile.workers import RESERVED_WORKERS, WORKERS, work
 
 if TYPE_CHECKING:
+    from pantala.remote.prometheus import Prometheus
     from pantala.remote.traces import Traces
 
 log = logging.getLogger(__name__)
@@ -43,6 +48,8 @@ log = logging.getLogger(__name__)
 SELECTOR = f"{naming.LABEL_MANAGED_BY}={naming.MANAGED_BY}"
 COALESCE = 0.05
 """Seconds that news of children wait for more of their kind."""
+UNHURRIED = 30.0
+"""Seconds that news of what limits an autoscaler wait: near a bound they come with each of its looks."""
 AUDIT_SECONDS = 180.0
 
 
@@ -75,6 +82,7 @@ class Operator:
             self._queue.add,
             lambda key: self._queue.add_after(key, COALESCE),
             lambda key: self._queue.add(key, first=True),
+            limits_changed=lambda key: self._queue.add_after(key, UNHURRIED),
             mesh=options.settings.mesh,
             domain=options.settings.domain,
             allowed_domains=options.settings.allowed_domains,
@@ -150,7 +158,7 @@ class Operator:
         metrics.LEADER.set(1)
         EXPOSITION.tell(self._cache)
         recorder = Recorder(self._client, self._options.identity)
-        measurer = self._measurer()
+        measurer, probe = self._measurer(), self._probe()
         reconciler = Reconciler(
             self._client,
             self._cache,
@@ -159,7 +167,9 @@ class Operator:
             lambda: datetime.now(UTC),
             self._trace,
             measurer.measured if measurer else None,
+            probe,
         )
+        self._spawn(probe.run(), "probe of measures")
         if measurer is not None:
             self._spawn(measurer.run(), "measurements")
         for _ in range(WORKERS):
@@ -202,15 +212,30 @@ class Operator:
         # kopf takes the signals of the process for itself and returns when one comes; its failures it raises.
         self.stop()
 
-    def _measurer(self) -> Measurer | None:
-        """Only here the client of Prometheus is imported: who has none does not pay for it."""
+    def _prometheus(self) -> Prometheus | None:
+        """A client of its own for each thread. Only here it is imported: who has no Prometheus does not pay for it."""
         settings = self._options.settings
         if not settings.prometheus_url:
             return None
         from pantala.remote.prometheus import Prometheus  # noqa: PLC0415 -- see above
 
+        return Prometheus(settings.prometheus_url, settings.prometheus_token_file)
+
+    def _probe(self) -> MetricProbe:
+        return MetricProbe(
+            partial(metrics_api.look, self._client),
+            self._prometheus(),
+            self._queue.add,
+            self._options.settings.autoscaling.probe_interval,
+            queries=_asks_for_users(self._options.settings),
+        )
+
+    def _measurer(self) -> Measurer | None:
+        prometheus = self._prometheus()
+        if prometheus is None:
+            return None
         return Measurer(
-            Prometheus(settings.prometheus_url, settings.prometheus_token_file),
+            prometheus,
             lambda: targets(self._cache.models()),
             lambda key: told(self._cache.status(key).get("traffic") or ()),
             self._queue.add,
@@ -243,6 +268,12 @@ class Operator:
         self._crashed.append(f"{task.get_name()} ended: {error!r}")
         log.error("%s ended", task.get_name(), exc_info=error)
         self.stop()
+
+
+def _asks_for_users(settings: Settings) -> bool:
+    """Whether Prometheus may be asked what users wrote: not if the operator has a credential there, and KEDA has none."""
+    secret = settings.prometheus_token_file is not None or bool(urlsplit(settings.prometheus_url or "").password)
+    return not secret or settings.autoscaling.keda_authentication is not None
 
 
 def _traces(endpoint: str | None) -> Traces | None:

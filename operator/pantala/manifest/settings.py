@@ -42,6 +42,11 @@ class AutoscalingSettings:
     """The same for the pod's namespace: `exported_namespace`, else `namespace`."""
     shared_per_process: bool = False
     """Whether dcgm-exporter's figures of shared cards are those of each pod, not of the whole card."""
+    start_grace: float = 120.0
+    """Seconds that a replica must have been ready before a measure that it should give counts as missing: exporters, Prometheus
+    and the metrics adapter each look at intervals."""
+    probe_interval: float = 30.0
+    """Seconds between two looks for the cause while a measure is missing."""
 
 
 @dataclass(frozen=True)

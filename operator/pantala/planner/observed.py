@@ -9,6 +9,7 @@ from enum import StrEnum
 from pantala import naming
 from pantala.manifest.types import Manifest, Ref
 from pantala.planner.measured import Measurements
+from pantala.planner.probed import Findings
 
 REPLICAS_OWNERS = "replicasOwners"
 """Key that the cache adds to a Deployment's metadata: the field managers that own `spec.replicas`."""
@@ -83,6 +84,8 @@ class Observed:
     """Whether every version counts as ready: for rendering what is to be, without a cluster."""
     measured: Measurements = field(default_factory=dict)
     """What was counted of the requests of its versions. Empty: nothing is known."""
+    probed: Findings = field(default_factory=dict)
+    """What was found out about measures that its autoscalers have no value of."""
     rivals: Mapping[str, tuple[Rival, ...]] = field(default_factory=dict)
     """Hosts (in lower case) of this model that other models claim as well, with those models, oldest first."""
     nodes: tuple[Manifest, ...] | None = None

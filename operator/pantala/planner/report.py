@@ -14,11 +14,21 @@ from pantala.api import resolve
 from pantala.api.model import InferenceModel
 from pantala.manifest.canonical import canonical
 from pantala.manifest.types import Manifest
-from pantala.planner import account, cards_report, ledger, placement, routing, traffic_report
+from pantala.planner import (
+    account,
+    autoscaler_report,
+    cards_report,
+    ledger,
+    metrics_report,
+    placement,
+    routing,
+    traffic_report,
+)
 from pantala.planner.addresses import addresses
 from pantala.planner.ledger import Ledger
 from pantala.planner.observed import Observed, ready_pods, rolled_out
 from pantala.planner.plan import Plan
+from pantala.planner.probed import Ask
 from pantala.planner.verdicts import Version, verdicts
 from pantala.planner.weights import weights
 from pantala.status import conditions, transitions
@@ -53,6 +63,10 @@ class Report:
     """False if only figures changed: such a status may wait `LAZY_SECONDS` for the next change."""
     started: tuple[Started, ...] = ()
     """Replicas that this status is the first to call ready."""
+    asks: tuple[Ask, ...] = ()
+    """Measures of which is to be found out why autoscalers do not have them."""
+    wait: float | None = None
+    """Seconds after which to report again though nothing happens."""
 
 
 def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Problem, ...], now: datetime) -> Report:
@@ -78,6 +92,10 @@ def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Pr
     generation = model.metadata.generation
     serving, idle = versions.get(plan.serving), _idle(plan, seen, versions.values())
     blocks, large = _cards(model, plan, ledgers, known)
+    scaling = autoscaler_report.views(seen, plan)
+    metrics = metrics_report.state(model, seen, plan, scaling, now)
+    if metrics.condition is not None:
+        found.append(metrics.condition)
     status: Manifest = {
         "observedGeneration": generation,
         "conditions": conditions.merge(before.get("conditions", ()), found, generation, now),
@@ -85,6 +103,7 @@ def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Pr
         "versions": [
             _version_status(plan, version, known.get(version.name, {}), now, idle=version.name in idle)
             | blocks.get(version.name, {})
+            | _autoscaler(plan, scaling.get(version.name), known.get(version.name, {}), version.name)
             for version in versions.values()
         ],
         **addresses(model, seen, plan),
@@ -103,7 +122,7 @@ def report(model: InferenceModel, seen: Observed, plan: Plan, problems: tuple[Pr
         item.update(short.status())
     started = tuple(Started(name, entry) for name, book in ledgers.items() for entry in book.started)
     events = (*transitions.events(before, status), *cards_report.notices(before, status, large))
-    return Report(status, events, transitions.urgent(before, status), started)
+    return Report(status, events, transitions.urgent(before, status), started, metrics.asks, metrics.wait)
 
 
 def unreadable(seen: Observed, error: ValidationError, now: datetime) -> Report:
@@ -131,6 +150,16 @@ def _ledgers(seen: Observed, before: Mapping[str, Mapping[str, Any]], now: datet
         room = ledger.UNLISTED - sum(count for other, count in marks.items() if other != name)
         found[name] = ledger.update(version, pods, now, room=room)
     return found
+
+
+def _autoscaler(
+    plan: Plan, view: autoscaler_report.View | None, before: Mapping[str, Any], name: str
+) -> dict[str, Manifest]:
+    """What the status says of the autoscaler of a version; of one that was not rendered now it stands as it was."""
+    told: Manifest = before.get("autoscaler") or {}
+    if view is not None:
+        return {"autoscaler": autoscaler_report.status(view, told)}
+    return {"autoscaler": told} if told and (name in plan.frozen or name in plan.invalid) else {}
 
 
 def _cards(

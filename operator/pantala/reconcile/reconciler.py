@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -21,6 +22,7 @@ from pantala.planner import barrier, engines, routing
 from pantala.planner import plan as planning
 from pantala.planner.measured import Measurements
 from pantala.planner.observed import Observed
+from pantala.planner.probed import Ask, Findings
 from pantala.planner.report import LAZY_SECONDS, Report, Started, report, unreadable
 from pantala.reconcile import metrics
 from pantala.status.reasons import Reason
@@ -32,6 +34,16 @@ RECHECK_SECONDS = 30.0
 
 WEBHOOK_SECONDS = 5.0
 """The same where a webhook does not answer: that passes, and until then a route may lead to pods that are gone."""
+
+
+class Probe(Protocol):
+    """Who finds out why measures are missing: `reconcile.metric_probe.MetricProbe`."""
+
+    def ask(self, key: Key, asks: tuple[Ask, ...]) -> None:
+        """These measures of a model are missing, and no others."""
+
+    def found(self, key: Key) -> Findings:
+        """What is known of them."""
 
 
 class Reconciler:
@@ -46,6 +58,7 @@ class Reconciler:
         now: Callable[[], datetime],
         started: Callable[[Key, Started], None] | None = None,
         measured: Callable[[Key], Measurements] | None = None,
+        probe: Probe | None = None,
     ) -> None:
         self._client = client
         self._cache = cache
@@ -55,6 +68,7 @@ class Reconciler:
         self._now = now
         self._started = started
         self._measured = measured
+        self._probe = probe
         self._postponed: dict[Key, datetime] = {}
         self._ending: dict[str, datetime] = {}
 
@@ -67,6 +81,7 @@ class Reconciler:
         seen = self._cache.observe(key)
         if seen is None or "deletionTimestamp" in seen.model["metadata"]:
             self._postponed.pop(key, None)  # Garbage collection deletes the children.
+            self._look_for(key, ())
             return None
         left = self._namespace_ends(key.namespace)
         if left is not None:
@@ -94,14 +109,22 @@ class Reconciler:
             return None
         if self._measured is not None:
             after = replace(after, measured=self._measured(key))
+        if self._probe is not None:
+            after = replace(after, probed=self._probe.found(key))
         outcome = report(model, after, plan, problems, self._now())
+        self._look_for(key, outcome.asks)
         wait = await self._tell(key, after, outcome)
         if (seen.stable is not None and after.stable != seen.stable) or routing.read(after) != plan.routing.live:
             return 0.0  # The traffic has moved: what had it can go, and no event tells of our own write.
         if engines.left(seen, after):
             return 0.0  # The same of an autoscaler: its successor can come.
         again = [WEBHOOK_SECONDS if it.reason is Reason.WEBHOOK_FAILED else RECHECK_SECONDS for it in problems]
-        return min((one for one in (wait, plan.wait, *again) if one is not None), default=None)
+        return min((one for one in (wait, outcome.wait, plan.wait, *again) if one is not None), default=None)
+
+    def _look_for(self, key: Key, asks: tuple[Ask, ...]) -> None:
+        """Have somebody find out why these measures are missing."""
+        if self._probe is not None:
+            self._probe.ask(key, asks)
 
     def _namespace_ends(self, namespace: str) -> float | None:
         """Seconds to leave a namespace alone because it was being deleted a moment ago; None if it was not."""

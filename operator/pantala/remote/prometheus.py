@@ -1,4 +1,4 @@
-"""What Prometheus counted of the requests of all models. Imported only where its address is configured.
+"""What Prometheus knows: what it counted of the requests of all models, and samples of any query. Imported only where it is needed.
 
 The library is synchronous: everything here blocks and belongs into a thread. One asking is bounded in time and in size; an
 answer of any other form than documented is an `Unmeasured`, and none of its words holds a credential.
@@ -27,6 +27,8 @@ from typing_extensions import override
 from pantala.planner.measured import WINDOW, Counted, Measurement, Service, Unmeasured
 from pantala.traffic import queries
 
+Sample = tuple[Mapping[str, str], float]
+"""Labels and value."""
 _HOST = re.compile(r"([^.]+)[.]([^.]+)[.]svc[.].+")
 _OK = 200
 _TOLD = 200
@@ -48,7 +50,7 @@ class Limits:
 
 
 class Prometheus:
-    """A Prometheus, or what speaks its API; `measure` is for one thread at a time."""
+    """A Prometheus, or what speaks its API; for one thread at a time."""
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Prometheus:
             limits: What an asking may take.
         """
         self._window, self._limits = window, limits
+        self._closed = False
         self._session = _Session(limits)
         self._session.trust_env = True  # proxies, and REQUESTS_CA_BUNDLE for a private authority
         self._client = PrometheusConnect(
@@ -97,13 +100,25 @@ class Prometheus:
             for service in {*sent, *came, *plain}
         }
 
+    def ask(self, query: str) -> list[Sample]:
+        """The samples of one instant query: labels and value, those that are no numbers left out.
+
+        Raises:
+            Unmeasured: There is no answer, or not in time, or it is too large.
+        """
+        if self._closed:
+            raise Unmeasured("unreachable", f"{self.address} is not asked any more")
+        self._session.deadline = time.monotonic() + self._limits.whole
+        return self._ask(query)
+
     def close(self) -> None:
         """Let go of the connections; a query under way ends at its next piece."""
+        self._closed = True
         self._session.deadline = -math.inf
         self._session.close()
 
-    def _ask(self, query: str) -> list[tuple[Mapping[str, str], float]]:
-        """The samples of an instant query, those that are no numbers left out."""
+    def _ask(self, query: str) -> list[Sample]:
+        """The samples of an instant query within the deadline that is set."""
         try:
             answer: Any = self._client.custom_query(query, params={"timeout": f"{self._limits.read:g}s"})
             return [(dict(one["metric"]), float(one["value"][1])) for one in answer]
@@ -195,9 +210,6 @@ def _refusal(response: requests.Response, body: bytes) -> str:
     token = str(response.request.headers.get("Authorization", "")).rpartition(" ")[2]
     words = " ".join((words.replace(token, "***") if token else words).split())
     return f"{text}: {words[:_TOLD]}"
-
-
-Sample = tuple[Mapping[str, str], float]
 
 
 def _group(

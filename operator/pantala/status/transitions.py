@@ -25,7 +25,12 @@ def _by_type(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 _EARLY = frozenset({Reason.VERSION_NOT_READY, Reason.ROUTE_NOT_ACCEPTED})
 """Reasons that every new route has for a moment."""
-_TOLD = ("Accepted", "Ready", "TrafficReady", "Stalled")
+_TOLD = ("Accepted", "Ready", "TrafficReady", "MetricsAvailable", "Stalled")
+
+
+def _news(known: str | None, status: str) -> bool:
+    """Whether it is told that the measures of autoscalers are there, or not: what is unknown passes."""
+    return status == "False" or (status == "True" and known == "False")
 
 
 def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Notice, ...]:
@@ -34,7 +39,7 @@ def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Notice,
     notices = []
     for kind in _TOLD:
         status, known = new.get(kind, {}).get("status"), old.get(kind, {}).get("status")
-        if status == known or status is None:
+        if status == known or status is None or (kind == "MetricsAvailable" and not _news(known, status)):
             continue
         bad = status == ("True" if kind == "Stalled" else "False")
         # What is expected is not told: a new model is accepted and not ready yet.
