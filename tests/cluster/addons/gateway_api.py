@@ -31,12 +31,13 @@ def apply_crds(cluster: Access, manifests: str) -> None:
     """
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "--validate=false", "-f", "-", stdin=manifests)
     names = re.findall(r"^  name: ([a-z]+\.[a-z.0-9]+)$", manifests, re.MULTILINE)
-    path = "jsonpath={.items[*].status.conditions[?(@.type=='Established')].status}"
+    told = ".status.conditions[?(@.type=='Established')].status}"
+    path = f"jsonpath={{.items[*]{told}{{{told}"  # of several kubectl makes a list, of one none
 
     def established() -> bool:  # `kubectl wait` asks for one after the other and takes seconds
         # A CRD has no conditions at first, which kubectl calls an error.
-        told = cluster.kubectl("get", "customresourcedefinitions", *names, "-o", path, check=False)
-        return told.split() == ["True"] * len(names)
+        answer = cluster.kubectl("get", "customresourcedefinitions", *names, "-o", path, check=False)
+        return answer.split() == ["True"] * len(names)
 
     wait_for(established, "CRDs established", 180, every=0.1)
 
