@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from prometheus_client import REGISTRY
 
 import pantala.handlers.operator  # noqa: F401 - registers the metrics of all parts
@@ -156,6 +157,28 @@ def test_every_query_has_an_answer(monitored: Monitored, title: str, expr: str, 
     legend = target.get("legendFormat", "")
     for label in re.findall(r"{{(\w+)}}", legend):
         assert all(label in series["metric"] for series in found), (title, label)
+
+
+def test_alerts_find_the_troubles_of_the_fleet(monitored: Monitored) -> None:
+    """What alerts ask for holds of the models that had such a trouble in the four hours, and of no others."""
+    found: dict[str, set[str | None]] = {}
+    for group in yaml.safe_load((CHART / "files/alerts/alerts.yaml").read_text())["groups"]:
+        for rule in group["rules"]:
+            series = monitored.range(rule["expr"])
+            found[rule["alert"]] = {one["metric"].get("model", one["metric"].get("reason")) for one in series}
+    assert found == {
+        "PantalaModelNotReady": {"broken"},
+        "PantalaModelStalled": {"broken"},
+        "PantalaMetricsMissing": {"bert"},
+        "PantalaAtMaxReplicas": {"bert"},
+        "PantalaGpuIdle": {"broken"},
+        "PantalaQueueGrowing": {"bert", "clip", "ocr", "whisper"},
+        "PantalaErrorRate": {"whisper"},
+        "PantalaOperatorDown": set(),
+        "PantalaWorkQueueStuck": set(),
+        "PantalaReconcileErrors": {None},
+        "PantalaPeersFallBack": {"Stalled"},
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
