@@ -19,8 +19,11 @@ RIGHTS = "manifests/top-rights.yaml"
 """What an administrator applies so that whoever may look at a namespace may also read these series."""
 _PATH = f"/apis/{GROUP}"
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _INTERNAL = 401, 403, 404, 500
-_SECONDS = 10.0
-"""How long a question may take: the adapter asks Prometheus within it."""
+_SECONDS = 20.0
+"""How long a question may take: within it the adapter lists pods and asks Prometheus."""
+_AT_ONCE = 4
+"""Questions in flight. The adapter lists pods for each, five a second unless `--client-qps` says more (custom-metrics-apiserver,
+pkg/cmd/builder.go), and autoscalers wait in the same line."""
 _NAMED = 3
 
 Values = Mapping[tuple[str, str], Decimal]
@@ -71,7 +74,9 @@ async def ask(client: Client, questions: Sequence[Question]) -> Answer:
             "install Prometheus Adapter with the rules of Pantala's chart (docs/autoscaling.md)."
         )
         return answer
-    asked = await asyncio.gather(*(_one(client, version, question) for question in questions), return_exceptions=True)
+    limit = asyncio.Semaphore(_AT_ONCE)
+    work = (_one(client, version, question, limit) for question in questions)
+    asked = await asyncio.gather(*work, return_exceptions=True)
     errors: dict[Question, BaseException] = {}
     for question, found in zip(questions, asked, strict=True):
         if isinstance(found, BaseException):
@@ -100,9 +105,12 @@ async def _version(client: Client) -> str | None:
     return str(found["preferredVersion"]["version"])
 
 
-async def _one(client: Client, version: str, question: Question) -> dict[tuple[str, str], Decimal]:
+async def _one(
+    client: Client, version: str, question: Question, limit: asyncio.Semaphore
+) -> dict[tuple[str, str], Decimal]:
     path = f"{_PATH}/{version}/namespaces/{question.namespace}/{question.kind}/*/{question.series}"
-    found = await _in_time(client.request("GET", path, params={"labelSelector": question.selector}))
+    async with limit:
+        found = await _in_time(client.request("GET", path, params={"labelSelector": question.selector}))
     values: dict[tuple[str, str], Decimal] = {}
     for item in found.get("items") or ():
         value = quantity.parse(str(item.get("value")))

@@ -7,12 +7,10 @@ from decimal import Decimal
 from typing import Any, TypedDict
 
 from pantala.api.resolve import ResolvedVersion
-from pantala.autoscaling import hpa
+from pantala.autoscaling import hpa, keda
 from pantala.manifest.types import Manifest
 from pantala.planner import readings, scaling
 
-KEDA = "keda-hpa-"
-"""KEDA's own HorizontalPodAutoscaler is called so, and then as its ScaledObject (v2.21.0, controllers/keda)."""
 _DIGITS = 3
 
 
@@ -50,7 +48,7 @@ class Autoscaler(TypedDict):
 
 def find(autoscalers: Mapping[tuple[str, str], Manifest], namespace: str, child: str) -> Manifest | None:
     """The HorizontalPodAutoscaler of a version's Deployment: the operator's, or the one that KEDA made for it."""
-    return autoscalers.get((namespace, child)) or autoscalers.get((namespace, f"{KEDA}{child}"))
+    return autoscalers.get((namespace, hpa.name_of(child))) or autoscalers.get((namespace, keda.hpa_name(child)))
 
 
 def autoscaler(
@@ -94,7 +92,7 @@ def number(value: Decimal | None) -> float | None:
 
 def _engine(version: ResolvedVersion | None, status: Mapping[str, Any], live: Manifest | None) -> str:
     if live is not None:
-        return "KEDA" if live["metadata"]["name"].startswith(KEDA) else "HPA"
+        return "KEDA" if live["metadata"]["name"].startswith(hpa.KEDA_PREFIX) else "HPA"
     return str(status.get("engine") or (version.scaling.engine if version else "HPA"))
 
 
