@@ -108,7 +108,7 @@ def test_defaults_are_stored(api: Api) -> None:
         "paused": False,
         "runtime": {"name": "triton", "startupTimeout": "30m"},
         "distribution": {"mode": "Direct"},
-        "scaling": {"minReplicas": 1},
+        "scaling": {"minReplicas": 1, "engine": "HPA"},
         "versions": [{"name": "v1", "uri": "s3://models/resnet/1/"}],
     }
     obj = load(DATA / "good" / "minimal.yaml")

@@ -93,8 +93,9 @@ _SCALING = (
     ),
     Rule(
         "PrometheusQuery",
-        "double(self.target) > 0.0",
-        lambda it: float(it["target"]) > 0,
+        # Not as a number: CEL fails where it is none, and that would be told beside the pattern.
+        "self.target.matches('[1-9]')",
+        lambda it: any(digit in it["target"] for digit in "123456789"),
         "target must be above zero, since the measure is divided by it: write for example 100",
         ".target",
     ),
