@@ -30,6 +30,7 @@ PATHS = {
     "ConfigMap": "/api/v1/namespaces/{}/configmaps",
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{}/poddisruptionbudgets",
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
+    "ScaledObject": "/apis/keda.sh/v1alpha1/namespaces/{}/scaledobjects",
     "InferenceModel": "/apis/pantala.dev/v1alpha1/namespaces/{}/inferencemodels",
     "Pod": "/api/v1/namespaces/{}/pods",
     "Event": "/apis/events.k8s.io/v1/namespaces/{}/events",
@@ -116,7 +117,7 @@ class Space:
     def get(self, kind: str, name: str) -> Any:
         """An object, or None."""
         found = self.api.call("GET", self.path(kind, name))
-        return None if found["kind"] == "Status" else found
+        return None if found.get("kind", "Status") == "Status" else found  # no kind: the API serves none
 
     def list(self, kind: str, **labels: str) -> list[Any]:
         """Objects of a kind by labels (`model` and `version` are ours)."""

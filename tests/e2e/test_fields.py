@@ -206,10 +206,19 @@ TORCHSERVE_FIELDS = [
     Change("runtime.startupTimeout", "33m", lambda found: found["startupTimeout"] == 33 * 60),
     Change("runtime.config", {"job_queue_size": "77", "default_response_timeout": "333"}, lambda found: found["jobQueueStatus"]["remainingCapacity"] == 77 and found["responseTimeout"] == 333),
 ]  # fmt: skip
+BEHAVIOR = {
+    "scaleUp": {"stabilizationWindowSeconds": 7, "selectPolicy": "Min",
+                "policies": [{"type": "Pods", "value": 3, "periodSeconds": 17}]},
+    "scaleDown": {"stabilizationWindowSeconds": 8, "selectPolicy": "Disabled",
+                  "policies": [{"type": "Percent", "value": 30, "periodSeconds": 18}]},
+}  # fmt: skip
 SCALING = [
-    Change("scaling", {"minReplicas": 2, "maxReplicas": 3, "metrics": [{"type": "CPUUtilization", "target": 65}]},
-           lambda hpa: (hpa["minReplicas"], hpa["maxReplicas"],
-                        hpa["metrics"][0]["containerResource"]["target"]["averageUtilization"]) == (2, 3, 65)),
+    Change("scaling.minReplicas", 2, lambda hpa: hpa["minReplicas"] == 2),
+    Change("scaling.maxReplicas", 3, lambda hpa: hpa["maxReplicas"] == 3),
+    Change("scaling.metrics", [{"type": "CPUUtilization", "target": 65}],
+           lambda hpa: [(it["containerResource"]["name"], it["containerResource"]["target"]["averageUtilization"])
+                        for it in hpa["metrics"]] == [("cpu", 65)]),
+    Change("scaling.behavior", BEHAVIOR, lambda hpa: hpa["behavior"] == BEHAVIOR),
 ]  # fmt: skip
 EXPOSE = [
     Change("expose.nodePort", {"http": 31987, "grpc": 31988}, lambda ports: ports == {"http": 31987, "grpc": 31988})
@@ -248,6 +257,10 @@ ELSEWHERE = {
     **dict.fromkeys(
         (f"distribution.proxy.{name}" for name in ("port", "headers", "filters")),
         "p2p/test_p2p_fields.py::test_port_headers_and_filters_of_the_proxy",
+    ),
+    **dict.fromkeys(
+        ("scaling.engine", *(f"scaling.prometheus[].{name}" for name in ("name", "query", "target", "metricType"))),
+        "../apiserver/test_operator_scaling.py::test_fields_that_keda_alone_knows",
     ),
     "traffic.target": "test_replacement.py::test_a_target_that_moves_there_and_back",
     **{f"traffic.split[].{name}": "mesh/test_routes.py::test_split" for name in ("version", "weight")},
@@ -430,7 +443,7 @@ def test_fields_of_the_whole_model(stored: Space) -> None:
     assert stored.get("deployment", "whole-v1")["spec"]["replicas"] == 1
     _after(stored, base, SCALING)
     hpa = stored.get("hpa", "whole-v1")
-    fields.check(SCALING, {"minReplicas": 1, "maxReplicas": 1, "metrics": [{"containerResource": {"target": {"averageUtilization": 0}}}]}, hpa["spec"])  # fmt: skip
+    fields.check(SCALING, {"minReplicas": 1, "maxReplicas": 1, "metrics": [], "behavior": {}}, hpa["spec"])
     wait_for(lambda: len(stored.pods("whole")) == 2, "the autoscaler's minimum", 60)
     able = lambda: {c["type"]: c["status"] for c in stored.get("hpa", "whole-v1")["status"].get("conditions", ())}  # noqa: E731
     wait_for(lambda: able().get("AbleToScale") == "True", "the autoscaler takes the Deployment", 60)
