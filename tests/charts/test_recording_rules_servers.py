@@ -120,6 +120,28 @@ def test_a_torchserve_that_hangs() -> None:
     expect(series, *asked, (RATE, "5m", {("ns", "a"): 1}), (LENGTH, "5m", {}), (TIME, "5m", {}))
 
 
+def test_a_torchserve_that_is_scraped_too_seldom() -> None:
+    """With one scrape in the window nothing is known of a counter that is there, and 0 is not said."""
+    where = 'namespace="ns",pod="a",job="models",instance="a:8082"'
+    series = {
+        f'ts_inference_requests_total{{{where},model_name="net"}}': "0 _x7 80 _x7 160 _x7 240",
+        f'ts_queue_latency_microseconds{{{where},model_name="net"}}': "0 _x7 8e6 _x7 16e6 _x7 24e6",
+        f"WorkerLoadTime{{{where}}}": "2500 _x7 2500 _x7 2500 _x7 2500",
+    }
+    expect(series, (RATE, "5m", {}), (LENGTH, "5m", {}), (TIME, "5m", {}))
+
+
+def test_a_torchserve_that_answered_nothing_well() -> None:
+    """It has no counter of its queue before the first good answer; when nobody asks any more, nobody waits."""
+    where = 'namespace="ns",pod="a",job="models",instance="a:8082"'
+    series = {
+        f'ts_inference_requests_total{{{where},model_name="net"}}': "0+15x8 120+0x40",
+        f"WorkerLoadTime{{{where}}}": "2500+0x40",
+    }
+    pod = {("ns", "a"): 0.0}
+    expect(series, (RATE, "2m", {("ns", "a"): 1}), (LENGTH, "2m", {}), (RATE, "5m", pod), (LENGTH, "5m", pod))
+
+
 def test_vllm() -> None:
     """A custom server with vLLM's metrics is measured by them; its engines are added up."""
     text = rules.text("vllm")

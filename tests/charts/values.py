@@ -102,6 +102,8 @@ SETS: dict[str, dict[str, Any]] = {
             "serviceMonitor": {"enabled": True, "interval": "1m30s", "labels": {"release": "a", "b.io/c": ""}},
         },
         "autoscaling": {
+            "rules": {"interval": "30s", "window": "5m", "rateWindow": "2m", "labels": {"release": "monitoring"}},
+            "adapter": {"enabled": False},
             "dcgm": {"podLabel": "pod_name", "namespaceLabel": "pod_namespace", "sharedPerProcess": True},
             "keda": {
                 "prometheusUrl": "http://thanos.monitoring:9090",
