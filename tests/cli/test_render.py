@@ -87,6 +87,17 @@ def test_paused() -> None:
     assert result.stderr == "default/resnet: spec.paused is set, so the operator writes nothing.\n"
 
 
+def test_autoscaler_that_cannot_be_written() -> None:
+    """Without an address of Prometheus there is no ScaledObject, and that is said; with one there is."""
+    block = "  scaling: {maxReplicas: 2, engine: KEDA, metrics: [{type: QueueLength, target: 4}]}\n"
+    result = run(text=GOOD + block)
+    assert "ScaledObject" not in {obj["kind"] for obj in objects(result)}
+    assert "version v1: KEDA is not told where Prometheus is" in result.stderr
+    result = run("--keda-prometheus-url", "http://prometheus:9090", text=GOOD + block)
+    assert "ScaledObject" in {obj["kind"] for obj in objects(result)}
+    assert result.stderr == ""
+
+
 @pytest.mark.parametrize(
     ("old", "new", "options", "words"),
     [

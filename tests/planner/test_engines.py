@@ -298,6 +298,12 @@ def test_address_of_prometheus(own: str | None) -> None:
     assert trigger["metadata"]["serverAddress"] == (own or "http://prometheus:9090")
 
 
+def test_password_of_prometheus_stays_with_the_operator() -> None:
+    """Who may read a ScaledObject does not learn how the operator authenticates itself."""
+    found = engines.prometheus(Settings(prometheus_url="https://me:secret@prometheus:9090/base"))
+    assert found == keda.Prometheus("https://prometheus:9090/base")
+
+
 def test_no_address_of_prometheus() -> None:
     """Without one nothing is written that could not work; a ScaledObject that is there stays as it is."""
     world = world_of(scaling(engine="KEDA"), Settings())

@@ -84,6 +84,7 @@ def rendered(
     where = f"{model.metadata.namespace}/{model.metadata.name}"
     notes = [f"{where}: spec.paused is set, so the operator writes nothing."] if made.paused else []
     notes += [f"{where}: {words}" for words in _warnings(made)]
+    notes += [f"{where}: version {name}: {it.message}" for name, it in sorted(made.held.items())]
     problems = [f"{where}: version {name}: {bad.field}: {bad.message}" for name, bad in sorted(made.invalid.items())]
     for problem in () if made.paused else made.routing.problems:
         if problem.reason is Reason.MESH_MISSING and around is None and settings.mesh == "auto":

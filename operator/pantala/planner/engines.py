@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from pantala import naming
 from pantala.api.resolve import ResolvedVersion
@@ -123,7 +124,12 @@ def left(before: Observed, after: Observed) -> bool:
 def prometheus(settings: Settings) -> keda.Prometheus | None:
     """Where KEDA finds Prometheus; None if nobody said it."""
     url = settings.autoscaling.keda_prometheus_url or settings.prometheus_url
-    return keda.Prometheus(url, settings.autoscaling.keda_authentication) if url else None
+    if not url:
+        return None
+    # The operator's own may have a password, and many can read a ScaledObject.
+    parts = urlsplit(url)
+    public = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return keda.Prometheus(public, settings.autoscaling.keda_authentication)
 
 
 _Common = tuple[str, str, Mapping[str, str], tuple[Manifest, ...], Scaling, tuple[Signal, ...], int]
