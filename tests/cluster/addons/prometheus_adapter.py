@@ -52,6 +52,7 @@ class PrometheusAdapter:
         *,
         max_age: str = "1m",
         versions: Sequence[str] = VERSIONS,
+        flags: Sequence[str] = (),
     ) -> None:
         """Start it, register it and wait until its APIServices are Available.
 
@@ -62,12 +63,13 @@ class PrometheusAdapter:
             relist: how often it looks which series there are (1m in its chart).
             max_age: how old the last sample of a series may be for its metric to be known; not less than `relist`.
             versions: of custom.metrics.k8s.io that are registered; the newest is what the HPA controller takes.
+            flags: further ones of its command line.
 
         Raises:
             ClusterError: it did not get there; the message has the end of its output or the reason of the API server.
         """
         self.cluster, self.prometheus_url, self._relist, self._max_age = cluster, prometheus_url, relist, max_age
-        self._versions = versions
+        self._versions, self._flags = versions, tuple(flags)
         self._place = Loopback()
         self.address = self._place.address
         self._folder = tempfile.TemporaryDirectory(prefix="pantala-adapter-")
@@ -107,7 +109,7 @@ class PrometheusAdapter:
         flags += [f"--config={self._config}", f"--prometheus-url={self.prometheus_url}"]
         flags += [f"--metrics-relist-interval={self._relist}", f"--metrics-max-age={self._max_age}"]
         self._process = SecureService(
-            [str(program), *flags],
+            [str(program), *flags, *self._flags],
             f"https://{self.address}:{PORT}/readyz",
             self._certificate,
             aggregation.environment(),
