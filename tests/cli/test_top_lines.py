@@ -79,6 +79,23 @@ def test_percent_of_what_is_granted() -> None:
     assert (version["autoscaler"]["engine"], version["autoscaler"]["decisive"]) == ("KEDA", "tokens")
 
 
+def test_figures_of_the_autoscaler() -> None:
+    """Where the metrics API has no figure, the autoscaler's own is told: a mean as it is, a total of all its replicas."""
+    found = busy.autoscaler(
+        "vision",
+        "keda-hpa-resnet-v2",
+        busy.metric("external", "s0-prometheus", ("Value", "70"), "35500m"),
+        busy.metric("external", "s1-prometheus", ("AverageValue", "4"), "2500m"),
+        desiredReplicas=3,
+        currentReplicas=4,
+    )
+    (told,) = summarize(Found([busy.RESNET], [], [found], Answer()), whole=False)
+    version = told["versions"][1]
+    assert (version["gpuUtilization"], version["queueLength"], version["requestsPerSecond"]) == (35.5, 10, None)
+    (told,) = summarize(Found([busy.RESNET], busy.PODS, [found], busy.ANSWER), whole=False)
+    assert told["versions"][1]["queueLength"] == 1.5, "the younger figure counts"
+
+
 def test_younger_than_the_status() -> None:
     """A scaling that the operator has not told of yet is told with its time alone."""
     (found,) = one(busy.BERT)

@@ -70,7 +70,7 @@ async def ask(client: Client, questions: Sequence[Question]) -> Answer:
         return answer
     if version is None:
         answer.problem = (
-            f"The cluster does not serve {GROUP}, so nothing is known of cards, requests and queues: "
+            f"The cluster does not serve {GROUP}, so of cards, requests and queues only that is known which KEDA reads: "
             "install Prometheus Adapter with the rules of Pantala's chart (docs/autoscaling.md)."
         )
         return answer

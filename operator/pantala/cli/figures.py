@@ -142,6 +142,8 @@ def _version(
     if together["requestsPerSecond"] is None:
         # What the mesh counts for the version's Service, where its server does not count.
         together["requestsPerSecond"] = scaler.number(answer.of(signals.SERVICE_REQUESTS).get(child))
+    if decides is not None:
+        together = _filled(together, decides)
     bounds = spec.scaling if spec else None
     return {
         "name": name,
@@ -187,6 +189,28 @@ def _together(pods: Sequence[Figures]) -> Figures:
         "queueLength": _total([pod["queueLength"] for pod in pods]),
         "queueMilliseconds": _mean([pod["queueMilliseconds"] for pod in pods]),
     }
+
+
+def _filled(known: Figures, decides: Autoscaler) -> Figures:
+    """The figures with what the autoscaler read, where that is all there is: KEDA needs no metrics adapter."""
+    read = {measure["name"]: measure["value"] for measure in decides["measures"]}
+
+    def total(name: str) -> float | None:
+        """A total of the version, which an autoscaler divides by its replicas."""
+        value, replicas = read.get(name), decides["currentReplicas"]
+        return None if value is None or replicas is None else round(value * replicas, 3)
+
+    return {
+        "gpuUtilization": _either(known["gpuUtilization"], read.get("GPUUtilization")),
+        "gpuMemory": _either(known["gpuMemory"], read.get("GPUMemory")),
+        "requestsPerSecond": _either(known["requestsPerSecond"], total("RequestsPerSecond")),
+        "queueLength": _either(known["queueLength"], total("QueueLength")),
+        "queueMilliseconds": _either(known["queueMilliseconds"], read.get("QueueTime")),
+    }
+
+
+def _either(first: float | None, second: float | None) -> float | None:
+    return second if first is None else first
 
 
 def _total(values: Iterable[float | None]) -> float | None:

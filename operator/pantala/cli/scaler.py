@@ -35,6 +35,7 @@ class Autoscaler(TypedDict):
     """Who decides about the number of replicas."""
 
     engine: str
+    currentReplicas: int | None
     desiredReplicas: int | None
     limited: str | None
     measures: list[Measure]
@@ -71,6 +72,7 @@ def autoscaler(
     first = readings.decisive(compared)
     return {
         "engine": _engine(version, status, live),
+        "currentReplicas": _status(live).get("currentReplicas"),
         # An HPA that has not computed anything yet says 0, which is below every minReplicas.
         "desiredReplicas": _status(live).get("desiredReplicas") or status.get("desiredReplicas"),
         "limited": status.get("limited"),
