@@ -17,6 +17,8 @@ NAMESPACE_LABELS = ("exported_namespace", "namespace", "pod_namespace", "podname
 """The same for its namespace."""
 WORKLOAD = ("destination_workload_namespace", "destination_workload")
 """Labels in which Istio's standard metrics name the Deployment that got a request."""
+_FRESH = "2m"
+"""How old the last sample of an exporter's series may be: the chart's averaging window."""
 COPY = "vgpu"
 """Label of dcgm-exporter's series of shared cards: one copy for each pod (NVIDIA/dcgm-exporter, pull request 432)."""
 
@@ -133,7 +135,9 @@ def raw_query(series: Iterable[str], labels: Iterable[str]) -> str:
         labels: Further labels of pods: those that the installation names.
     """
     by = dict.fromkeys(("__name__", *POD_LABELS, *NAMESPACE_LABELS, *WORKLOAD, COPY, *labels))
-    return f"count by ({', '.join(by)}) ({{{_names(series)}}})"
+    some = f"{{{_names(series)}}}"
+    # Where a job is configured anew its old series are seen for five minutes more: Prometheus marks no end then.
+    return f"count by ({', '.join(by)}) ({some} and last_over_time({some}[{_FRESH}]))"
 
 
 def exporters_query(series: Iterable[str]) -> str:
