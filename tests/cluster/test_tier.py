@@ -64,7 +64,7 @@ def test_missing_tiers_are_reported_by_name(tmp_path: Path) -> None:
     assert lines[2:] == [
         "tier e2e: no test was asked for",
         "tier mesh: skipped 1 because not built: istiod, gateway-api (`make tools-mesh` builds it)",
-        "tier adapter: skipped 2 because not built: prometheus-adapter, metrics-server, prometheus-operator (`make tools-adapter` builds it)",
+        "tier adapter: skipped 3 because not built: prometheus-adapter, metrics-server, prometheus-operator (`make tools-adapter` builds it)",
         "tier keda: skipped 2 because not built: keda-adapter, keda-operator, keda-config (`make tools-keda` builds it)",
         "tier p2p: skipped 2 because not built: dfdaemon, versitygw, fake-gcs-server (`make tools-p2p` builds it)",
     ]
