@@ -122,8 +122,10 @@ def test_killed_at_every_write(installation: Installation, phase: str) -> None:
         assert not found - expected, (name, target, found - expected)
         assert all(key.startswith("Event") for key in expected - found), (name, target, expected - found)
         space.delete("InferenceModel", name)
-    # How many statuses and Events there are depends on how fast the pods are: those alone may differ between two runs.
-    assert all("/status" in it or "events" in it for it in missed), missed
+    # How many statuses and Events there are depends on how fast the pods are, and so does whether an autoscaler's behavior
+    # follows the first start in a write of its own: those alone may differ between two runs.
+    varying = ("/status", "events", "horizontalpodautoscalers")
+    assert all(any(part in it for part in varying) for it in missed), missed
 
 
 def prepare(installation: Installation, name: str, phase: str) -> None:

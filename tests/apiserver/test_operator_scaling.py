@@ -221,6 +221,30 @@ def test_quiet(installation: Installation, operator: Operator, measured: Measure
         space.delete("InferenceModel", name)
 
 
+def test_keda_that_does_not_run(
+    installation: Installation, operator: Operator, measured: Measured, keda: Keda, record: Callable[[str], Recorder]
+) -> None:
+    """While KEDA cannot let go of its ScaledObject nothing is made beside it, and it is told; then the HPA comes."""
+    space = installation.space
+    space.model("dead", scaling={key: it for key, it in scaling(1, 5, "KEDA").items() if it is not None})
+    space.wait_ready("dead")
+    measured.queue(space, "dead", 12)
+    with record("dead") as seen:
+        seen.wait_for(3)
+        assert keda.operator
+        keda.operator.kill()
+        change(installation, "dead")
+        space.wait(lambda: space.condition("dead", "MetricsAvailable").get("reason") == "AutoscalerConflict", "told")
+        assert "finalizer.keda.sh" in space.condition("dead", "MetricsAvailable")["message"]
+        assert not space.get("HorizontalPodAutoscaler", "dead-v1")
+        keda.start()
+        space.wait(lambda: active(space, "dead-v1") == "True", "the HPA at work", COLLECTION)
+        space.wait(lambda: space.condition("dead", "MetricsAvailable").get("reason") == "MetricsFound", "healed")
+        assert seen.replicas() in ([1, 3], [3])
+        assert all(len(one) <= 1 for one in seen.scalers())
+    space.delete("InferenceModel", "dead")
+
+
 def test_keda_goes_and_comes(
     installation: Installation, operator: Operator, measured: Measured, keda: Keda, record: Callable[[str], Recorder]
 ) -> None:
