@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -18,24 +19,32 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 _BLOCK = re.compile(r"^```(shell|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _STATE = 'source ./state; trap "declare -p STORE NODE PORT > ./state 2>/dev/null || true; declare -f >> ./state" EXIT'
 """What a shell would remember from one command to the next: variables and functions."""
-_READS = ("ask", "ledger", "kubectl get", "pantala status", "pantala doctor")
+_READS = ("ask", "ledger", "says", "kubectl get", "pantala status", "pantala doctor", "pantala top")
 """Commands that only look: they are repeated for some seconds, since the cluster may still be moving."""
 
 
-def follow(page: Path, space: Space, folder: Path, **variables: str) -> list[str]:
+def follow(
+    page: Path, space: Space, folder: Path, after: Callable[[str], object] | None = None, **variables: str
+) -> list[str]:
     """Run every command of a page in a namespace and hold its output against that on the page.
 
     Args:
         page: the file.
         space: the namespace; the reader's kubectl has no other one.
         folder: an empty folder, the reader's own.
+        after: called with each command when it is done, for what a cluster does by itself and this one does not.
         variables: further variables that the page tells the reader to set.
 
     Returns:
         What each command printed.
     """
     environment = _environment(space, folder) | variables
-    return [_step(command, expected, environment, folder) for command, expected in steps(page.read_text())]
+    printed = []
+    for command, expected in steps(page.read_text()):
+        printed.append(_step(command, expected, environment, folder))
+        if after:
+            after(command)
+    return printed
 
 
 def steps(page: str) -> list[tuple[str, str]]:
@@ -93,7 +102,7 @@ def _environment(space: Space, folder: Path) -> dict[str, str]:
         "HOME": str(folder),
         "KUBECONFIG": str(kubeconfig),
         "STORE": space.s3.endpoint_at(space.cluster.host_ip),
-        "NODE": space.cluster.node_ip,
+        "NODE": next(iter(space.cluster.node_ips), ""),  # simulated nodes have none
         **space.s3.credentials,
     }
 
