@@ -16,7 +16,7 @@ from pantala.cli.waterfall import human, seconds, sources
 from tests.golden import DATA, assert_golden
 
 NOW = datetime(2026, 1, 5, 10, 30, 0, tzinfo=UTC)
-CASES = ("good", "starting", "failed", "replacing", "unseen", "peers", "split", "cards")
+CASES = ("good", "starting", "failed", "replacing", "unseen", "peers", "split", "cards", "scaling")
 
 
 def case(name: str) -> Summary:
@@ -124,3 +124,17 @@ def test_shares() -> None:
 def test_human(count: int, text: str) -> None:
     """Bytes are told in the unit that makes a short number."""
     assert human(count) == text
+
+
+def test_measures_come_last() -> None:
+    """What keeps a model from answering is told before what its autoscaler misses, and a measure that may still come is not told."""
+    given: dict[str, Any] = yaml.safe_load((DATA / "cli-status" / "scaling.yaml").read_text())
+    ready = {"type": "Ready", "status": "False", "reason": "ImagePullFailed", "message": "no such image"}
+    conditions = given["model"]["status"]["conditions"]
+    conditions[2] = ready
+    assert [it["types"] for it in summarize(given["model"], [], None, NOW)["conditions"]] == [
+        ["Ready"],
+        ["MetricsAvailable"],
+    ]
+    conditions[1] |= {"status": "Unknown", "reason": "Starting"}
+    assert [it["types"] for it in summarize(given["model"], [], None, NOW)["conditions"]] == [["Ready"]]

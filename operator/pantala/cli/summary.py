@@ -8,6 +8,7 @@ from typing import Any, Literal, TypedDict
 
 from pantala import naming
 from pantala.cli.coldstart import Entry, Replica, entry, replica
+from pantala.cli.scaled import Scaler, scaler
 from pantala.cli.traffic import Traffic, entries
 from pantala.manifest.types import Manifest
 from pantala.planner import ledger, phases
@@ -66,6 +67,8 @@ class Version(TypedDict):
     image: str | None
     accelerator: Cards | None
     """None if it asks for no cards."""
+    autoscaler: Scaler | None
+    """None where the number of replicas is fixed."""
     fetch: Fetch | None
     message: str | None
     pods: list[Replica]
@@ -146,13 +149,17 @@ def _state(meta: Mapping[str, Any], status: Mapping[str, Any], conditions: Mappi
 
 _BAD_WHEN_TRUE = frozenset({"Reconciling", "Stalled"})
 _FINE_BUT_TOLD = frozenset({"Paused", "FellBack"})
+_LAST = "MetricsAvailable"
+"""What is in the way of the model itself comes before what is in the way of its autoscaler."""
 
 
 def _trouble(conditions: Mapping[str, Mapping[str, Any]]) -> list[Condition]:
-    """What is not fine, each cause once, in the order of the resource's own conditions."""
+    """What is not fine, each cause once, in the order of the resource's own conditions, measures of autoscalers last."""
     found: dict[tuple[str, str], Condition] = {}
-    for kind, item in conditions.items():
+    for kind, item in sorted(conditions.items(), key=lambda pair: pair[0] == _LAST):
         fine = (item["status"] == "True") != (kind in _BAD_WHEN_TRUE)
+        # Whether measures are there is open as long as replicas start: that is told already.
+        fine |= kind == _LAST and item["status"] == "Unknown"
         if fine and item["reason"] not in _FINE_BUT_TOLD:
             continue
         key = (item["reason"], item.get("message", ""))
@@ -170,6 +177,7 @@ def _version(name: str, status: Mapping[str, Any], pods: list[Manifest], now: da
         "desiredReplicas": status.get("desiredReplicas", 0),
         "image": status.get("image"),
         "accelerator": _cards(status["accelerator"]) if "accelerator" in status else None,
+        "autoscaler": scaler(status["autoscaler"]) if "autoscaler" in status else None,
         "fetch": _fetch(fetch) if fetch is not None else None,
         "message": status.get("message"),
         "pods": [replica(pod, now, told.get(pod["metadata"]["name"])) for pod in sorted(pods, key=phases.age)],

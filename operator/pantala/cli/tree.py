@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from pantala.cli import scaled
 from pantala.cli.coldstart import Replica
 from pantala.cli.summary import Cards, Condition, Summary, Version
 from pantala.cli.traffic import drawn
@@ -136,6 +137,9 @@ def _version(root: Tree, version: Version, model: Summary, told: set[str]) -> No
         branch.add(Text(f"image    {version['image']}", overflow="fold"))
     if cards := version["accelerator"]:
         branch.add(Text(f"cards    {_asked(cards)}"))
+    if autoscaler := version["autoscaler"]:
+        for line in scaled.lines(autoscaler):
+            branch.add(Text(line, style="yellow" if line.startswith("missing") else ""))
     if fetched := _fetched(version):
         branch.add(Text(f"fetched  {fetched}"))
     if (fetch := version["fetch"]) and fetch["replicas"] > 1 and (carried := sources(fetch["bytes"])):
