@@ -68,12 +68,16 @@ def test_load_scales_a_model_there_and_back(
 ) -> None:
     """One replica becomes three under load, and one again after it.
 
-    No request is lost, neither while replicas come nor while they go; who keeps a connection may lose one request for each
+    The status says that the metric is there, and why the last step was made. No request is lost, neither while replicas come nor while they go; who keeps a connection may lose one request for each
     replica that ends, since Triton does not announce that it closes (docs/limits.md).
     """
     scaling.store_work(space)
     name, metrics = measure.lower(), [{"type": measure, "target": target}]
     scaling.there_and_back(space, name, 3, {"metrics": metrics}, clients=clients, pause=pause)
+    space.wait_condition(name, "MetricsAvailable", reason="MetricsFound")
+    last = space.status(name)["versions"][0]["autoscaler"]["lastScale"]
+    assert last["toReplicas"] == 1
+    assert last["why"].startswith(measure)
     space.delete("inferencemodel", name)
 
 
