@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,14 +18,20 @@ from tests.apiserver.operator_process import Installation, Operator
 from tests.charts import rules
 from tests.charts.helm import Helm, documents, of_kind
 from tests.cluster import Cluster
+from tests.cluster.addons.aggregation import amount
 from tests.cluster.addons.exporter import Exporter, series
 from tests.cluster.addons.prometheus import Prometheus
 from tests.cluster.addons.prometheus_adapter import PrometheusAdapter
+from tests.cluster.audit import WRITES, AuditLog
+from tests.cluster.process import wait_for
 
 SHORT = {"rules": {"interval": "1s", "window": "2s", "rateWindow": "4s"}}
 TARGET = {"namespace": "monitoring", "pod": "dcgm-exporter-x7k2p"}
 CARD = {"count": 1, "provider": "nvidia"}
 UTILIZATION = {"type": "GPUUtilization", "target": 70}
+VALUES = (60, 52, 66, 58)
+"""Figures at which one replica is wanted."""
+_LOOKS = 20
 QUICK = ("--metrics-grace", "1s", "--metrics-probe-interval", "1s")
 """Options of an operator that looks often."""
 
@@ -138,6 +145,33 @@ class Scene:
     def autoscaler(self, model: str) -> Any:
         """What the status tells of the autoscaler of a model's first version."""
         return ((self.space.status(model).get("versions") or [{}])[0]).get("autoscaler", {})
+
+    def costs_nothing(self, hpa: str) -> None:
+        """Other values make an HPA of this name note them, and the operator neither reconciles nor writes."""
+        operator, audit = self.operator, self.cluster.audit
+        assert operator is not None
+        assert audit is not None
+        log = AuditLog(audit)
+        settled: list[float] = []
+
+        def quiet() -> bool:
+            settled.append(operator.metric("pantala_reconciles_total"))
+            return len(settled) > _LOOKS and len(set(settled[-_LOOKS:])) == 1
+
+        wait_for(quiet, "no pass for a while", 90, every=0.2)
+        mark = log.mark()
+        for value in VALUES:
+            self.cards(value)
+            self.space.wait(partial(self._reads, hpa, value), f"{hpa} reads {value}")
+        assert operator.metric("pantala_reconciles_total") == settled[-1]
+        calls = log.calls(mark, user=self.installation.user)
+        assert [it for it in calls if it.verb in WRITES and it.resource != "leases"] == []
+
+    def _reads(self, hpa: str, value: float) -> bool:
+        found = self.space.get("HorizontalPodAutoscaler", hpa)["status"].get("currentMetrics") or [{}]
+        block = found[0].get("pods") or found[0].get("external") or {}
+        current = block.get("current", {})
+        return amount(current.get("averageValue", current.get("value", "0"))) == value
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

@@ -64,6 +64,11 @@ def test_found(scene: Scene, keda: Keda) -> None:
     scene.wait(MODEL, "MetricsFound")
 
 
+def test_values_that_change_cost_nothing(scene: Scene, keda: Keda) -> None:
+    """KEDA notes in its objects whenever it looked, and its HPA too: that wakes no pass and causes no write."""
+    scene.costs_nothing(f"keda-hpa-{MODEL}-v1")
+
+
 def test_no_series(scene: Scene, keda: Keda) -> None:
     """Without the exporter's series the cause is the same as for an HPA, though KEDA only says that a trigger fails."""
     scene.silence()

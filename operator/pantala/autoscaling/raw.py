@@ -71,7 +71,7 @@ _CARDS = {
         signals.GPU_MEMORY: Raw(("container_gpu_memory_total",), "Tencent's gpu-manager", ("pod_name",)),
     },
 }
-_SERVERS = {
+_SERVERS: dict[str, dict[str, tuple[str, ...]]] = {
     "triton": {
         signals.REQUESTS: ("nv_inference_request_success",),
         signals.QUEUE_LENGTH: ("nv_inference_pending_request_count",),
@@ -82,11 +82,15 @@ _SERVERS = {
         signals.QUEUE_LENGTH: ("ts_queue_latency_microseconds",),
         signals.QUEUE_TIME: ("ts_queue_latency_microseconds",),
     },
-    "custom": {
-        signals.REQUESTS: ("vllm:request_success_total",),
-        signals.QUEUE_LENGTH: ("vllm:num_requests_waiting",),
-        signals.QUEUE_TIME: ("vllm:request_queue_time_seconds_sum",),
-    },
+}
+_VLLM = {
+    signals.REQUESTS: "vllm:request_success_total",
+    signals.QUEUE_LENGTH: "vllm:num_requests_waiting",
+    signals.QUEUE_TIME: "vllm:request_queue_time_seconds_sum",
+}
+_SERVERS["custom"] = {  # it may be any server that exports what one of these does
+    name: (usual, *dict.fromkeys(it for known in ("triton", "torchserve") for it in _SERVERS[known][name]))
+    for name, usual in _VLLM.items()
 }
 
 

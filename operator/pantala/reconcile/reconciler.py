@@ -100,6 +100,7 @@ class Reconciler:
         try:
             model = InferenceModel.read(seen.model)
         except ValidationError as error:
+            self._look_for(key, ())
             return await self._tell(key, seen, unreadable(seen, error, self._now()))
         plan = planning.plan(model, seen, self._settings, self._now())
         problems = await self._writer.apply(seen, plan.apply)
