@@ -106,10 +106,7 @@ class Writer:
             ref, resource = Ref.of(obj), BY_KIND[obj["kind"]]
             log.info("deleting %s", ref)
             left = await self._client.delete(resource, ref.namespace, ref.name, obj["metadata"]["uid"])
-            if left is None:
-                self._cache.forget(ref)
-            else:
-                self._cache.written(resource, left)  # its successor must not come before it is gone
+            self._cache.deleted(resource, obj, left)
             metrics.WRITES.labels("delete", ref.kind).inc()
 
     async def _one(self, seen: Observed, manifest: Manifest) -> Problem | None:

@@ -302,6 +302,27 @@ class Cache:
             return  # An API that left while the write was under way is not known any more.
         self._store(resource, key, obj)
 
+    def deleted(self, resource: Resource, obj: Manifest, left: Manifest | None) -> None:
+        """The answer to the deletion of a child. No wake-up: the writer knows.
+
+        It is about that very object alone. The watch may have removed it meanwhile, or brought its successor: what the answer
+        then added would stay for ever, since no news of it come any more, and what it took away would be missing.
+
+        Args:
+            resource: Its kind.
+            obj: The object that was deleted.
+            left: The object where it is still there for its finalizers, so that its successor does not come before it is gone.
+        """
+        ref = Ref.of(obj)
+        key = self._owners.get(ref)
+        known = None if key is None else self._children[key].get(ref)
+        if key is None or known is None or known["metadata"]["uid"] != obj["metadata"]["uid"]:
+            return
+        if left is None:
+            self.forget(ref)
+        else:
+            self._store(resource, key, left)  # by the model that has it: if its label changed, the watch moves it
+
     def _store(self, resource: Resource, key: Key, obj: Manifest) -> bool:
         """Keep an object if it is newer than what is known; whether it was."""
         ref = Ref.of(obj)
@@ -319,7 +340,7 @@ class Cache:
         return True
 
     def forget(self, ref: Ref) -> None:
-        """An object that was just deleted, so that the next pass does not delete it again."""
+        """A child that is gone. No wake-up."""
         key = self._owners.pop(ref, None)
         if key is not None:
             self._children[key].pop(ref, None)
