@@ -148,7 +148,7 @@ def test_killed_between_the_writes_of_a_switch(
 def test_behavior_holds_a_real_autoscaler_back(
     installation: Installation, operator: Operator, measured: Measured, record: Callable[[str], Recorder]
 ) -> None:
-    """With one pod in half an hour a queue for six replicas gives two, with either engine; without that it gives six."""
+    """With one pod in half an hour a queue for six replicas gives two, with either engine; without that it gives five at once."""
     space = installation.space
     slow = {"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 1800}]}}
     for name, engine in (("slow-hpa", "HPA"), ("slow-keda", "KEDA")):
@@ -163,9 +163,9 @@ def test_behavior_holds_a_real_autoscaler_back(
             space.wait(lambda: condition(space, called, "ScalingLimited") == ("True", "ScaleUpLimit"), "held")  # noqa: B023
             assert seen.replicas() in ([1, 2], [2])
             change(installation, name, most=9, engine=engine)
-            seen.wait_for(6)
-            # The step of before counts among the four replicas of one start time.
-            assert seen.replicas()[-3:] in ([1, 2, 6], [2, 5, 6], [2, 6])
+            # Four in one start time, of which the step of before may be one; the sixth comes when that has passed.
+            space.wait(lambda: seen.replicas()[-1] >= 5, "more at once")
+            assert seen.replicas()[-2] == 2
         space.delete("InferenceModel", name)
 
 
