@@ -82,6 +82,14 @@ def test_the_crd_can_be_somebody_elses(helm: Helm) -> None:
             "at '/autoscaling/keda/prometheusUrl': 'http://user:secret@prometheus' does not match pattern",
         ),
         (
+            {"autoscaling": {"keda": {"prometheusUrl": "http://prometheus/x?token=y"}}},
+            "at '/autoscaling/keda/prometheusUrl': 'http://prometheus/x?token=y' does not match pattern",
+        ),
+        *(
+            ({"prometheus": {"url": url}}, f"at '/prometheus/url': '{url}' does not match pattern")
+            for url in ("https://token@prometheus", "https://prometheus?token=x", "https://prometheus/x#token")
+        ),
+        (
             {"autoscaling": {"keda": {"authenticationRef": {"kind": "Secret"}}}},
             "at '/autoscaling/keda/authenticationRef/kind': value must be one of 'ClusterTriggerAuthentication'",
         ),

@@ -4,10 +4,20 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from pantala.autoscaling import keda
 from pantala.cli import options
 from pantala.manifest.settings import AutoscalingSettings, MonitorSettings, Settings
+from pantala.planner import engines
 
 GIVEN: list[Settings] = []
+SECRET_QUERIES = (
+    "https://a/?token=hunter2",
+    "https://a:1?hunter2",
+    "https://a/x#hunter2",
+    "https://a#hunter2",
+    "https://hunter2#@a/",
+    "https://a/?",
+)
 
 
 @click.command()
@@ -72,11 +82,12 @@ def test_service_monitors() -> None:
 
 def test_keda_asks_where_the_operator_does() -> None:
     """Unless it is told another place; a password in the operator's URL stays out of ScaledObjects."""
-    found = settings("--prometheus-url=https://us%40er:secret@[::1]:9090/x?a=b")
-    assert found.prometheus_url == "https://us%40er:secret@[::1]:9090/x?a=b"
-    assert found.autoscaling.keda_prometheus_url == "https://[::1]:9090/x?a=b"
-    found = settings("--prometheus-url=http://a:1", "--keda-prometheus-url=http://b:2")
-    assert (found.prometheus_url, found.autoscaling.keda_prometheus_url) == ("http://a:1", "http://b:2")
+    found = settings("--prometheus-url=https://us%40er:secret@[::1]:9090/x")
+    assert found.prometheus_url == "https://us%40er:secret@[::1]:9090/x"
+    assert engines.prometheus(found) == keda.Prometheus("https://[::1]:9090/x")
+    found = settings("--prometheus-url=http://a:1", "--keda-prometheus-url=http://b:2", "--keda-authentication=prom")
+    assert found.prometheus_url == "http://a:1"
+    assert engines.prometheus(found) == keda.Prometheus("http://b:2", ("ClusterTriggerAuthentication", "prom"))
 
 
 @pytest.mark.parametrize(
@@ -85,6 +96,8 @@ def test_keda_asks_where_the_operator_does() -> None:
         *(("--keda-prometheus-url", text, "write it as http://HOST:PORT")
           for text in ("prometheus:9090", "ftp://a", "http://", "http://a:0", "http://a:b", "http://[::1")),
         ("--keda-prometheus-url", "http://user:hunter2@a:1", "name an authentication with --keda-authentication"),
+        *(("--prometheus-url", text, "give a token by --prometheus-token-file") for text in SECRET_QUERIES),
+        *(("--keda-prometheus-url", text, "give a token by --keda-authentication") for text in SECRET_QUERIES),
         ("--prometheus-url", "ftp://user:hunter2@a:1", "write it as http://HOST:PORT"),
         *(("--keda-authentication", text, "is no ClusterTriggerAuthentication/NAME or TriggerAuthentication/NAME")
           for text in ("Secret/prom", "TriggerAuthentication/", "Prom", "a/b/c", "/prom/")),

@@ -79,10 +79,6 @@ def prometheus(command: F) -> F:
         found = replace(
             settings, prometheus_url=prometheus_url or None, prometheus_token_file=prometheus_token_file or None
         )
-        if prometheus_url and not settings.autoscaling.keda_prometheus_url:
-            # It goes into ScaledObjects, which others can read.
-            public = replace(settings.autoscaling, keda_prometheus_url=parameters.without_password(prometheus_url))
-            found = replace(found, autoscaling=public)
         return command(*args, settings=found, **others)
 
     made: Any = with_prometheus

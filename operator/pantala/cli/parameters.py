@@ -152,12 +152,16 @@ class ResourceName(click.ParamType[tuple[str, str]]):
 
 
 class HttpUrl(click.ParamType["str | None"]):
-    """Where a server answers; what is wrong is told without the value, which may hold a password."""
+    """Where Prometheus answers; what is wrong is told without the value, which may hold a password.
+
+    Its API lies below the path of a URL, so a query would be in the way; what is in one is mostly a token, and every
+    ScaledObject would show it.
+    """
 
     name = "url"
 
     def __init__(self, *, public: bool = False) -> None:
-        """Know whether others will read it."""
+        """Know whether others will read all of it, also a name and a password in front of the host."""
         self._public = public
 
     @override
@@ -172,6 +176,14 @@ class HttpUrl(click.ParamType["str | None"]):
             good = secret = False
         if not good:
             self.fail("write it as http://HOST:PORT or https://HOST:PORT/PATH", param, ctx)
+        if "?" in text or "#" in text:
+            option = "--keda-authentication" if self._public else "--prometheus-token-file"
+            self.fail(
+                "it holds a ? or a #, and everybody who can see a ScaledObject would see what follows: end it before that, and"
+                f" give a token by {option}",
+                param,
+                ctx,
+            )
         if secret and self._public:
             self.fail(
                 "it holds a password, which everybody who can see a ScaledObject would see: leave it out, and name an"
@@ -180,12 +192,6 @@ class HttpUrl(click.ParamType["str | None"]):
                 ctx,
             )
         return text or None
-
-
-def without_password(url: str) -> str:
-    """A URL without the part in front of its host that says who asks."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 class Label(click.ParamType[tuple[str, str]]):

@@ -272,7 +272,8 @@ class Operator:
 
 def _asks_for_users(settings: Settings) -> bool:
     """Whether Prometheus may be asked what users wrote: not if the operator has a credential there, and KEDA has none."""
-    secret = settings.prometheus_token_file is not None or bool(urlsplit(settings.prometheus_url or "").password)
+    # Who asks may be told without a password: https://TOKEN:@HOST has an empty one.
+    secret = settings.prometheus_token_file is not None or "@" in urlsplit(settings.prometheus_url or "").netloc
     return not secret or settings.autoscaling.keda_authentication is not None
 
 

@@ -122,11 +122,11 @@ def left(before: Observed, after: Observed) -> bool:
 
 
 def prometheus(settings: Settings) -> keda.Prometheus | None:
-    """Where KEDA finds Prometheus; None if nobody said it."""
+    """Where KEDA finds Prometheus: where it is told, else where the operator does; None if nobody said it."""
     url = settings.autoscaling.keda_prometheus_url or settings.prometheus_url
     if not url:
         return None
-    # The operator's own may have a password, and many can read a ScaledObject.
+    # The operator's own may have a password, and many can read a ScaledObject. (The options take no query, see `HttpUrl`.)
     parts = urlsplit(url)
     public = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     return keda.Prometheus(public, settings.autoscaling.keda_authentication)
