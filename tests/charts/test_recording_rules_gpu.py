@@ -28,6 +28,26 @@ def test_two_scrapes_of_one_exporter() -> None:
     expect(twice, (USE, "5m", {VISION: 70, LANGUAGE: 60}), (MEMORY, "5m", {VISION: 25, LANGUAGE: 80}))
 
 
+@pytest.mark.parametrize(
+    ("name", "use", "memory"),
+    [
+        ("dcgm", {VISION: 70, LANGUAGE: 60}, {VISION: 25, LANGUAGE: 80}),
+        ("dcgm-mig", {VISION: 81, LANGUAGE: 55}, {VISION: 25}),
+        ("dcgm-shared-processes", {VISION: 65, LANGUAGE: 25}, {VISION: 50, LANGUAGE: 20}),
+        ("hami", {VISION: 42, LANGUAGE: 35}, {VISION: 25}),
+        ("hami-legacy", {VISION: 42, LANGUAGE: 35}, {VISION: 25}),
+        ("tencent", {VISION: 42, LANGUAGE: 120}, {VISION: 25}),
+    ],
+)
+def test_an_exporter_s_pod_that_was_replaced(
+    name: str, use: dict[tuple[str, str], float], memory: dict[tuple[str, str], float]
+) -> None:
+    """While the old pod's series are still there, which differ by their target's pod alone, all figures are what they are."""
+    old, new = (scraped(rules.text(name), TARGET | {"pod": f"exporter-{pod}"}) for pod in ("x7k2p", "b9zlm"))
+    shared = {"dcgm": {"sharedPerProcess": True}}
+    expect(old | new, (USE, "5m", use), (MEMORY, "5m", memory), autoscaling=shared)
+
+
 @pytest.mark.parametrize("honor", [False, True])
 def test_slices(*, honor: bool) -> None:
     """Slices are measured by the time in which they worked, in percent of the slice; a GPU_UTIL of 0 is not believed."""

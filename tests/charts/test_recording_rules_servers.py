@@ -1,17 +1,10 @@
-"""What the rules make of the texts of model servers and proxies, value by value (promtool)."""
-
-import json
-
-import pytest
+"""What the rules make of the texts of model servers, value by value (promtool)."""
 
 from pantala.autoscaling import signals
 from tests.charts import rules
 from tests.charts.rules import VISION, expect, scraped_pods
-from tests.remote.recorded import came, sent
 
 RATE, LENGTH, TIME = signals.REQUESTS, signals.QUEUE_LENGTH, signals.QUEUE_TIME
-MESH = signals.SERVICE_REQUESTS
-RESNET = ("vision", "resnet-v1")
 
 
 def _triton(pending: str, success: str, failure: str = "0+0x40", queue: str = "0+0x40", pod: str = "a") -> rules.Series:
@@ -153,46 +146,3 @@ def test_a_server_that_nobody_knows() -> None:
     """Other metrics of a custom server make no figures: no data is not 0."""
     series = scraped_pods("http_requests_total 10\nprocess_cpu_seconds_total 5\n", VISION, grow=True)
     expect(series, (RATE, "5m", {}), (LENGTH, "5m", {}), (TIME, "5m", {}))
-
-
-def _proxy(metric: str, labels: dict[str, str], values: str, pod: str = "proxy") -> rules.Series:
-    where = {"job": "proxies", "instance": pod, "namespace": "istio-system", "pod": pod, **labels}
-    inside = ",".join(f"{key}={json.dumps(value)}" for key, value in where.items() if value)
-    return {f"{metric}{{{inside}}}": values}
-
-
-def _istio(labels: dict[str, str], values: str, pod: str = "proxy") -> rules.Series:
-    return _proxy("istio_requests_total", labels, values, pod)
-
-
-def test_proxies_of_the_servers() -> None:
-    """They see all that comes to a Service, copies too; what the gateway tells of the same requests is not added."""
-    series = _istio(came("resnet-v1"), "0+30x40", "resnet-v1-a") | _istio(came("resnet-v1"), "0+15x40", "resnet-v1-b")
-    series |= _istio(came("resnet-v1", "503"), "0+15x40", "resnet-v1-b") | _istio(sent("resnet-v1"), "0+60x40")
-    expect(series, (MESH, "5m", {RESNET: 4}), label="service")
-
-
-def test_proxies_of_the_senders() -> None:
-    """Where the servers have none the senders tell, also when the endpoint was unknown because all requests failed."""
-    lost = sent("resnet-v1", "503", destination_service_namespace="unknown", destination_workload="unknown")
-    series = _istio(sent("resnet-v1"), "0+30x40") | _istio(lost, "0+15x40", "ingress")
-    expect(series, (MESH, "5m", {RESNET: 3}), label="service")
-
-
-@pytest.mark.parametrize("domain", ["cluster.local", "k8s.example.com"])
-def test_a_plain_envoy(domain: str) -> None:
-    """Its clusters are called as Istio calls them: one for each port, of which the host name counts."""
-    series: rules.Series = {}
-    for port, code in (("80", "2"), ("80", "5"), ("9000", "2")):
-        name = f"outbound|{port}||resnet-v1.vision.svc.{domain}"
-        labels = {"cluster_name": name, "envoy_response_code_class": code}
-        series |= _proxy("envoy_cluster_upstream_rq_xx", labels, "0+15x40")
-    other = {"cluster_name": "outbound|80||example.com", "envoy_response_code_class": "2"}
-    series |= _proxy("envoy_cluster_upstream_rq_xx", other, "0+15x40")
-    expect(series, (MESH, "5m", {RESNET: 3}), label="service")
-
-
-def test_a_gateway_that_has_ended() -> None:
-    """What it counted is not counted on; another that goes on is."""
-    series = _istio(sent("resnet-v1"), "0+30x20 stale", "old") | _istio(sent("resnet-v1"), "0+15x40", "new")
-    expect(series, (MESH, "5m", {RESNET: 3}), (MESH, "5m15s", {RESNET: 1}), label="service")
