@@ -12,8 +12,9 @@ def by_pod(series: str, where: str, *more: str) -> str:
 
 
 def by_service(series: str, where: str) -> str:
-    """A series of Services, with the model and version of each."""
-    services = f"max by (namespace, service, model, version) (pantala_version_info{{{where}}})"
+    """A series of Services, with the model and version of each; of one at most, for two would be an error of the query."""
+    known = f'max by (namespace, service, model, version) (pantala_version_info{{{where},service!=""}})'
+    services = f"topk by (namespace, service) (1, {known})"
     return f"{series} * on (namespace, service) group_left (model, version) {services}"
 
 

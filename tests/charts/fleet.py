@@ -14,7 +14,7 @@ from prometheus_client import generate_latest
 
 from pantala.cluster import metrics as api
 from pantala.cluster.cache import Cache
-from pantala.cluster.resources import MODEL, POD
+from pantala.cluster.resources import MODEL, POD, SERVICE
 from pantala.reconcile import metrics
 from pantala.reconcile.exposition import Exposition
 
@@ -136,9 +136,23 @@ class Fleet:
         }
         spec = {"runtime": {"name": "triton"}, "versions": [{"name": it["name"], "uri": "s3://a/b"} for it in versions]}
         spec["versions"][0]["scaling"] = scaling
-        meta = {"namespace": _namespace(index), "name": name, "resourceVersion": str(self._number)}
+        meta = {"namespace": _namespace(index), "name": name, "uid": name, "resourceVersion": str(self._number)}
         self.cache.upsert(MODEL, {"kind": "InferenceModel", "metadata": meta, "spec": spec, "status": status})
+        for version in versions:
+            self.cache.upsert(SERVICE, self._service(name, version["name"], index))
         self._set_pods(name, index, {"v1": count, "v2": 1 if name == "resnet" else 0})
+
+    def _service(self, name: str, version: str, index: int) -> dict[str, Any]:
+        return {
+            "kind": "Service",
+            "metadata": {
+                "namespace": _namespace(index),
+                "name": f"{name}-{version}",
+                "resourceVersion": str(self._number),
+                "labels": {"pantala.dev/model": name, "pantala.dev/version": version},
+                "ownerReferences": [{"kind": "InferenceModel", "name": name, "uid": name, "controller": True}],
+            },
+        }
 
     def _set_pods(self, name: str, index: int, counts: dict[str, int]) -> None:
         present = {_pod(name, version, number): version for version, count in counts.items() for number in range(count)}

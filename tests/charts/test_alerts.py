@@ -136,6 +136,24 @@ def test_errors_of_a_version_that_does_not_answer_yet(files: list[Path], tmp_pat
     check(files, tmp_path, HEALTHY | candidate, [(30, [])])
 
 
+def test_errors_of_a_service_that_two_models_claim(files: list[Path], tmp_path: Path) -> None:
+    """One of the two is told, and errors of other models too; versions without a Service are nobody's."""
+    changed, minutes, labels = TROUBLES["PantalaErrorRate"]
+    rows = (
+        ("a", "b-c", "a-b-c"),
+        ("a-b", "c", "a-b-c"),
+        ("new", "v1", ""),
+        ("newer", "v1", ""),
+    )
+    claimed = {
+        f'pantala_version_info{{namespace="vision",model="{model}",version="{version}",service="{service}"}}': "1"
+        for model, version, service in rows
+    }
+    claimed |= {f'pantala_model_info{{namespace="vision",model="{one}",version="{v}"}}': "1" for one, v, _ in rows}
+    series = HEALTHY | changed | claimed
+    check(files, tmp_path, series, [(minutes + 1, [{"alertname": "PantalaErrorRate", **labels}])])
+
+
 def test_what_an_alert_says(files: list[Path], tmp_path: Path) -> None:
     """The text names the model, the reason of its condition and the command that tells more."""
     series = HEALTHY | condition("MetricsAvailable", "False", "NoSeries")

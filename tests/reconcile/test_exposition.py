@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
 from pantala.cluster.cache import Cache
-from pantala.cluster.resources import MODEL, POD
+from pantala.cluster.resources import MODEL, POD, SERVICE
 from pantala.handlers import health
 from pantala.reconcile import metrics  # noqa: F401 -- registers the operator's own counters
 from pantala.reconcile.exposition import FAMILIES, Exposition
@@ -36,7 +36,7 @@ def model(name: str = "resnet", **status: Any) -> dict[str, Any]:
     ]
     return {
         "kind": "InferenceModel",
-        "metadata": {"namespace": "vision", "name": name, "resourceVersion": "5"},
+        "metadata": {"namespace": "vision", "name": name, "uid": f"uid of {name}", "resourceVersion": "5"},
         "spec": {"runtime": {"name": "torchserve"}, "scaling": {"minReplicas": 2}, "versions": versions},
         "status": status,
     }
@@ -80,6 +80,14 @@ def pod(name: str, version: str = "v2", of: str = "resnet") -> dict[str, Any]:
     return {"kind": "Pod", "metadata": meta, "spec": {"nodeName": "node-1"}, "status": {}}
 
 
+def service(name: str, of: str = "resnet", label: str | None = None) -> dict[str, Any]:
+    """A Service that a model made; `label`: the model that its label names, if that is another."""
+    owner = {"kind": "InferenceModel", "name": of, "uid": f"uid of {of}", "controller": True}
+    labels = {"pantala.dev/model": label or of}
+    meta = {"namespace": "vision", "name": name, "resourceVersion": "8", "labels": labels, "ownerReferences": [owner]}
+    return {"kind": "Service", "metadata": meta}
+
+
 @pytest.fixture
 def cache() -> Cache:
     """The real cache, empty."""
@@ -105,6 +113,8 @@ def test_everything_about_a_model(cache: Cache) -> None:
     """Conditions, replicas, bounds, targets, what is missing, shares and pods are series of the model's own labels."""
     cache.upsert(MODEL, model(**status()))
     cache.upsert(POD, pod("resnet-v2-a"))
+    for version in ("v1", "v2"):
+        cache.upsert(SERVICE, service(f"resnet-{version}"))
     exposition = Exposition()
     exposition.tell(cache)
     found = scrape(exposition)
@@ -148,13 +158,30 @@ def test_everything_about_a_model(cache: Cache) -> None:
         ("v2", "triton", "KEDA", "mig"): 1
     }
     assert of(found, "pantala_version_info", "version", "service", "state") == {
-        ("v0", "resnet-v0", "Frozen"): 1,
+        ("v0", "", "Frozen"): 1,
         ("v1", "resnet-v1", "Parked"): 1,
         ("v2", "resnet-v2", "Serving"): 1,
     }
     assert of(found, "pantala_version_start_seconds", "version", "phase") == {("v2", "fetch"): 1.5, ("v2", "load"): 12}
     assert of(found, "pantala_version_fetched_bytes", "version", "source") == {("v2", "origin"): 5, ("v2", "peer"): 70}
     assert of(found, "pantala_pod_info", "pod", "version", "node") == {("resnet-v2-a", "v2", "node-1"): 1}
+
+
+def test_two_models_with_one_name_for_a_service(cache: Cache) -> None:
+    """Only the version whose model has the Service names it, whatever a label of the Service says."""
+    for name, version in (("a", "b-c"), ("a-b", "c")):
+        found = model(name)
+        found["spec"]["versions"] = [{"name": version, "uri": "s3://a/b"}]
+        cache.upsert(MODEL, found)
+    exposition = Exposition()
+    exposition.tell(cache)
+    labels = ("model", "version", "service")
+    assert of(scrape(exposition), "pantala_version_info", *labels) == {("a", "b-c", ""): 1, ("a-b", "c", ""): 1}
+    cache.upsert(SERVICE, service("a-b-c", "a-b"))
+    told = {("a", "b-c", ""): 1, ("a-b", "c", "a-b-c"): 1}
+    assert of(scrape(exposition), "pantala_version_info", *labels) == told
+    cache.upsert(SERVICE, service("a-b-c", "a-b", label="a"))
+    assert of(scrape(exposition), "pantala_version_info", "service") == {("",): 1}
 
 
 def test_a_new_model(cache: Cache) -> None:
@@ -210,6 +237,7 @@ def test_a_thousand_models_cost_little(cache: Cache) -> None:
         )
         for index in range(3):
             cache.upsert(POD, pod(f"{name}-v2-{index}", of=name))
+            cache.upsert(SERVICE, service(f"{name}-v{index}", name))
     exposition = Exposition()
     exposition.tell(cache)
     begun = time.process_time()

@@ -24,7 +24,7 @@ FAMILIES = {
     "pantala_model_info": "1 for each model, with its answering version and what serves that.",
     "pantala_model_condition": "Conditions of models: 1 for the status that one has, 0 for the others.",
     "pantala_model_condition_reason": "1 for the reason that a condition of a model has.",
-    "pantala_version_info": "1 for each version, with its Service and its state.",
+    "pantala_version_info": "1 for each version, with its Service, if it has one, and its state.",
     "pantala_version_replicas": "Replicas of versions: desired, ready; min and max of the spec; wanted by the autoscaler.",
     "pantala_version_target": "What the autoscaler of a version aims at, by measure, in the unit of the spec.",
     "pantala_version_metric_missing": "1 for each measure that the autoscaler of a version has no value of.",
@@ -95,6 +95,9 @@ class _Told:
         self._conditions(status.get("conditions") or ())
         self._info(spec, status.get("version") or _target(spec, versions), versions, reported)
         for name in versions | reported:
+            service = naming.child_name(self._key.name, name)
+            # Models `a` and `a-b` have one name for the Services of their versions `b-c` and `c`: it belongs to one of them.
+            self._state(name, service if seen.child("Service", service) else "", reported.get(name) or {})
             self._version(name, _block(spec, versions.get(name), "scaling"), reported.get(name) or {})
         for share in status.get("traffic") or ():
             for kind in _SHARES:
@@ -123,11 +126,13 @@ class _Told:
         served = f"runtime={_quoted(runtime)},engine={_quoted(engine)},provider={_quoted(provider)}"
         self._add("pantala_model_info", f'version="{version}",{served}')
 
+    def _state(self, name: str, service: str, seen: Manifest) -> None:
+        state = _quoted(seen.get("state", ""))
+        self._add("pantala_version_info", f'version="{name}",service="{service}",state={state}')
+
     def _version(self, name: str, scaling: Manifest | None, seen: Manifest) -> None:
         """The series of one version; `scaling` is None for one that left the spec."""
         version = f'version="{name}"'
-        service = naming.child_name(self._key.name, name)
-        self._add("pantala_version_info", f'{version},service="{service}",state={_quoted(seen.get("state", ""))}')
         autoscaler = seen.get("autoscaler") or {}
         counts = {"desired": seen.get("desiredReplicas"), "ready": seen.get("readyReplicas")}
         counts["wanted"] = autoscaler.get("desiredReplicas")
