@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from pantala.autoscaling import hpa, keda
+from pantala.autoscaling import hpa, keda, signals
 from pantala.autoscaling.signals import Signal, Source
 from tests.autoscaling.build import CASES, LABELS, NAME, NAMESPACE, SIGNALS, START, made_scaled_object, scaling
+from tests.charts.rules import expect
 from tests.golden import assert_golden
 from tests.runtimes.build import OWNER
 
@@ -34,6 +35,22 @@ def test_names_of_metrics() -> None:
     """What KEDA's HPA calls the metrics: by the place of the trigger, or by the resource."""
     named = [keda.metric_name(index, SIGNALS[name]) for index, name in enumerate(("gpu", "cpu", "total"))]
     assert named == [("External", "s0-prometheus"), ("ContainerResource", "cpu"), ("External", "s2-prometheus")]
+
+
+@pytest.mark.parametrize(("case", "answer"), [("gpu", 50), ("requests", 30), ("service", 40)])
+def test_copies_do_not_count(case: str, answer: float) -> None:
+    """What two Prometheus recorded of the same pods and Service, and one address tells of both, is one load."""
+    series = {}
+    for name in ("prometheus-0", "prometheus-1"):
+        copy = f'namespace="{NAMESPACE}",prometheus_replica="{name}"'
+        for pod, requests, percent in (("bbbbb", 10, 40), ("ccccc", 20, 60)):
+            where = f'{copy},pod="{NAME}-7d4b9c6f5d-{pod}"'
+            series[f"{signals.REQUESTS}{{{where}}}"] = f"{requests}+0x20"
+            series[f"{signals.GPU_UTILIZATION}{{{where}}}"] = f"{percent}+0x20"
+        series[f'{signals.SERVICE_REQUESTS}{{{copy},service="{NAME}"}}'] = "40+0x20"
+    asked = keda.query(SIGNALS[case], NAME, NAMESPACE)
+    named = f'label_replace(label_replace({asked}, "namespace", "{NAMESPACE}", "", ""), "pod", "all", "", "")'
+    expect(series, (named, "5m", {(NAMESPACE, "all"): answer}))
 
 
 def test_without_prometheus() -> None:

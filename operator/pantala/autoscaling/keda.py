@@ -105,6 +105,8 @@ def scaled_object(
 def query(signal: Signal, name: str, namespace: str) -> str:
     """The PromQL of a measure that is not CPU or memory; its answer is one number, or none.
 
+    What recorded it twice (two Prometheus behind one address that does not drop copies) changes neither means nor totals.
+
     Args:
         signal: The measure.
         name: Name of the Deployment and of the Service.
@@ -112,10 +114,10 @@ def query(signal: Signal, name: str, namespace: str) -> str:
     """
     match signal.source:
         case Source.PODS:
-            fold = "avg" if signal.per_replica else "sum"
-            return f'{fold}({signal.series}{{namespace="{namespace}",pod=~"{pods(name)}"}})'
+            each = f'{signal.series}{{namespace="{namespace}",pod=~"{pods(name)}"}}'
+            return f"avg({each})" if signal.per_replica else f"sum(avg by (pod) ({each}))"
         case Source.SERVICE:
-            return f'sum({signal.series}{{namespace="{namespace}",service="{name}"}})'
+            return f'avg({signal.series}{{namespace="{namespace}",service="{name}"}})'
         case Source.QUERY:
             return signal.series
         case Source.RESOURCE:
