@@ -15,7 +15,7 @@ from tests.cluster.addons import aggregation, gateway_api
 from tests.cluster.addons.aggregation import PORT, SecureService
 from tests.cluster.addons.loopback import Loopback
 from tests.cluster.addons.service import Service
-from tests.cluster.process import start_time
+from tests.cluster.process import free_port, start_time
 
 NAMESPACE = "keda"
 SERVICE = "keda-metrics-apiserver"
@@ -24,7 +24,7 @@ API = "v1beta1.external.metrics.k8s.io"
 
 _ACCOUNT = "keda-operator"
 """Service account of both processes."""
-_METRICS, _HEALTH, _GRPC, _ADAPTER_METRICS = 8080, 8081, 9666, 8082
+_METRICS, _HEALTH, _GRPC = 8080, 8081, 9666
 _RIGHTS = (
     "general/namespace",
     "service_account/service_account",
@@ -95,7 +95,8 @@ class Keda:
             [
                 str(build.ensure(["keda-adapter"])["keda-adapter"]),
                 *aggregation.serving_flags(self._user, self._certificates, self.address),
-                *(f"--kubeconfig={self._user}", f"--port={_ADAPTER_METRICS}"),
+                # its own metrics, at every address of the machine: another KEDA beside it has another port
+                *(f"--kubeconfig={self._user}", f"--port={free_port()}"),
                 *(f"--metrics-service-address={self.address}:{_GRPC}", f"--cert-dir={self._certificates}"),
                 f"--client-ca-file={self._certificates}/ca.crt",
             ],
