@@ -1,24 +1,18 @@
-"""What tests of autoscalers on real nodes need: a model whose work takes a known time, Prometheus and the chart's rules, and who saw what when."""
+"""What tests of autoscalers on real nodes need: models whose work takes a known time, and Prometheus with the chart's rules."""
 
 import json
 import tempfile
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import yaml
-from kubernetes.client import AppsV1Api
-from kubernetes.config import new_client_from_config
 
 from tests.charts.helm import Helm
 from tests.cluster import Access
 from tests.cluster.addons import models
 from tests.cluster.addons.prometheus import PodDiscovery, Prometheus
-from tests.cluster.process import wait_for
 from tests.e2e.load import Load
 from tests.e2e.support import BUCKET, Space
 
@@ -90,10 +84,13 @@ def adapter_config() -> dict[str, Any]:
 
 
 @contextmanager
-def measuring(cluster: Access) -> Iterator[Prometheus]:
+def measuring(cluster: Access, rules: Mapping[str, Any] = SHORT, interval: str = "1s") -> Iterator[Prometheus]:
     """A real Prometheus that scrapes the models of a cluster by the job for customers, with the chart's recording rules.
 
-    Everything happens every second: scrapes, rules, and the windows are five.
+    Args:
+        cluster: whose models.
+        rules: values `autoscaling.rules` of the chart.
+        interval: between scrapes.
     """
 
     def pods(selector: str) -> list[dict[str, Any]]:
@@ -103,12 +100,12 @@ def measuring(cluster: Access) -> Iterator[Prometheus]:
         return found
 
     with (
-        tempfile.NamedTemporaryFile("w", prefix="pantala-rules-", suffix=".yaml") as rules,
+        tempfile.NamedTemporaryFile("w", prefix="pantala-rules-", suffix=".yaml") as file,
         PodDiscovery(pods) as found,
     ):
-        rules.write(chart_files(autoscaling={"rules": dict(SHORT)})["pantala.rules.yaml"])
-        rules.flush()
-        with Prometheus({"rule_files": [rules.name], "scrape_configs": [found.scrape_job()]}) as prometheus:
+        file.write(chart_files(autoscaling={"rules": dict(rules)})["pantala.rules.yaml"])
+        file.flush()
+        with Prometheus({"rule_files": [file.name], "scrape_configs": [found.scrape_job(interval)]}) as prometheus:
             yield prometheus
 
 
@@ -149,129 +146,3 @@ def _triton(name: str, milliseconds: int) -> tuple[str, dict[str, Any]]:
 def _slept(answer: dict[str, Any]) -> int:
     slept: int = answer["slept"] if "slept" in answer else answer["outputs"][0]["data"][0]
     return slept
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a Deployment was from a moment on."""
-
-    at: float
-    """Seconds since the epoch."""
-    wanted: int
-    """`spec.replicas`."""
-    ready: int
-    """`status.readyReplicas`."""
-
-
-class Replicas:
-    """The replicas of a Deployment over time, read ten times a second; a context manager."""
-
-    def __init__(self, kubeconfig: Path, namespace: str, name: str) -> None:
-        """Say which Deployment."""
-        self._api: Any = AppsV1Api(new_client_from_config(str(kubeconfig)))
-        self._of = name, namespace
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self.steps: list[Step] = []
-        """Every change that was seen."""
-
-    def __enter__(self) -> Self:
-        """Begin to read."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Read no more."""
-        self._end.set()
-        self._thread.join()
-
-    def _read(self) -> None:
-        while not self._end.is_set():
-            found = self._api.read_namespaced_deployment(*self._of)
-            step = Step(time.time(), found.spec.replicas, found.status.ready_replicas or 0)
-            last = self.steps[-1] if self.steps else None
-            if last is None or (last.wanted, last.ready) != (step.wanted, step.ready):
-                self.steps.append(step)
-            self._end.wait(0.1)
-
-    @property
-    def now(self) -> Step:
-        """The last one; waits for the first."""
-        wait_for(lambda: bool(self.steps), f"Deployment {self._of}", 30)
-        return self.steps[-1]
-
-    def wait(self, count: int, since: float, seconds: float = 120) -> tuple[float, float]:
-        """Wait until so many replicas are wanted and ready.
-
-        Returns:
-            Seconds from `since` until they were wanted, and until all were ready or the others were not ready any more.
-        """
-        wait_for(
-            lambda: (self.now.wanted, self.now.ready) == (count, count), f"{count} replicas, {self.steps}", seconds
-        )
-        ready = self.steps[-1].at
-        wanted = next(step.at for step in self.steps if step.at >= since and step.wanted == count)
-        return wanted - since, ready - since
-
-    def told(self) -> str:
-        """The steps, in seconds since the first."""
-        begun = self.steps[0].at
-        return ", ".join(f"{step.at - begun:.1f} s {step.ready}/{step.wanted}" for step in self.steps)
-
-
-@dataclass(frozen=True)
-class Journey:
-    """How long a model took from one replica to more and back."""
-
-    wanted: float
-    """Seconds from the begin of the load until the autoscaler wanted all replicas."""
-    ready: float
-    """Seconds until all were ready."""
-    unwanted: float
-    """Seconds from the end of the load until the autoscaler wanted one."""
-
-
-def there_and_back(
-    space: Space, name: str, most: int, measures: Mapping[str, Any], *, clients: int, pause: float
-) -> Journey:
-    """Scale a model from one replica to `most` by a load of work of 0.1 s, and back by its end; no request may be lost.
-
-    Two clients ask all the time, once in a second, until the replicas that were there for the load are gone.
-
-    Args:
-        space: where; the model `work` is stored.
-        name: of the model, which is made and stays.
-        most: replicas under load.
-        measures: `metrics`, `engine` ... of its scaling.
-        clients: of the load.
-        pause: seconds between two requests of one of them.
-    """
-    space.apply(name, work_spec(space, most, **measures))
-    space.wait_ready(name)
-    with (
-        asking(space, name, 20, 1, 1.0) as fresh,
-        asking(space, name, 20, 1, 1.0, keep_alive=True) as kept,
-        Replicas(space.cluster.kubeconfig, space.namespace, f"{name}-v1") as replicas,
-    ):
-        replicas.wait(1, 0)
-        begun = time.time()
-        with asking(space, name, 100, clients, pause) as burst:
-            wanted, ready = replicas.wait(most, begun)
-        ended = time.time()
-        unwanted, _ = replicas.wait(1, ended)
-        wait_for(lambda: len(_all_pods(space, name)) == 1, f"one pod of {name}", GRACE + 30, every=0.5)
-    found = Journey(wanted, ready, unwanted)
-    accounts = "; ".join(load.account() for load in (burst, fresh, kept))
-    print(f"{name}: {found}; {replicas.told()}; {accounts}")
-    assert all(1 <= step.wanted <= most for step in replicas.steps), replicas.told()
-    assert not burst.lost + fresh.lost, accounts
-    assert len(kept.lost) < most, accounts  # one for each replica that ended
-    return found
-
-
-def _all_pods(space: Space, name: str) -> list[dict[str, Any]]:
-    """Also those that are on their way out."""
-    found: list[dict[str, Any]] = json.loads(
-        space.kubectl("get", "pods", "-l", f"pantala.dev/model={name}", "-o", "json")
-    )["items"]
-    return found

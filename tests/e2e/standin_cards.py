@@ -32,7 +32,7 @@ class StandinCards(Exporter):
             model: its name.
             load: a file with the load, in percent of one card, which does at most 100; while it is missing there is none.
         """
-        self._api: Any = CoreV1Api(new_client_from_config(str(kubeconfig)))  # type: ignore[no-untyped-call] # has no types
+        self._api: Any = CoreV1Api(new_client_from_config(str(kubeconfig)))
         self._of, self._load = (namespace, f"pantala.dev/model={model}"), load
         self._lines = [line for line in _TEXT.read_text().splitlines() if _POD in line]
         super().__init__()

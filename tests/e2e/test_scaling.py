@@ -19,6 +19,7 @@ from tests.cluster.addons.prometheus import Prometheus
 from tests.cluster.addons.prometheus_adapter import PrometheusAdapter
 from tests.cluster.process import wait_for
 from tests.e2e import scaling
+from tests.e2e.journey import there_and_back
 from tests.e2e.mesh.counting import operating
 from tests.e2e.stories import telling
 from tests.e2e.support import Space
@@ -73,7 +74,7 @@ def test_load_scales_a_model_there_and_back(
     """
     scaling.store_work(space)
     name, metrics = measure.lower(), [{"type": measure, "target": target}]
-    scaling.there_and_back(space, name, 3, {"metrics": metrics}, clients=clients, pause=pause)
+    there_and_back(space, name, 3, {"metrics": metrics}, clients=clients, pause=pause)
     space.wait_condition(name, "MetricsAvailable", reason="MetricsFound")
     last = space.status(name)["versions"][0]["autoscaler"]["lastScale"]
     assert last["toReplicas"] == 1

@@ -11,6 +11,7 @@ from tests.cluster.addons import loopback
 from tests.cluster.addons.keda import Keda
 from tests.cluster.addons.prometheus import Prometheus
 from tests.e2e import scaling
+from tests.e2e.journey import there_and_back
 from tests.e2e.mesh.counting import operating
 from tests.e2e.support import Space
 
@@ -58,7 +59,7 @@ def test_keda_scales_a_model_there_and_back(space: Space) -> None:
         ],
     }
     # 5 clients without a pause: 4 wait while one is served, and of two replicas 3 while two are.
-    scaling.there_and_back(space, "keda", 2, measures, clients=5, pause=0)
+    there_and_back(space, "keda", 2, measures, clients=5, pause=0)
     space.wait_condition("keda", "MetricsAvailable", reason="MetricsFound")
     (autoscaler,) = json.loads(space.kubectl("get", "hpa", "-o", "json"))["items"]
     assert autoscaler["metadata"]["name"] == "keda-hpa-keda-v1"
