@@ -299,6 +299,22 @@ def test_refused_words(asked: Asked) -> None:
     client.close()
 
 
+@pytest.mark.parametrize(
+    ("query", "timeout", "result", "status"),
+    [
+        ("sum(", "5s", "refused", 400),
+        ("sum_over_time(vector(time())[1h:1ms])", "1ms", "timeout", 503),
+    ],
+)
+def test_whose_fault_it_is(asked: Asked, query: str, timeout: str, result: str, status: int) -> None:
+    """A query that cannot be read, and one that takes Prometheus too long, are told from a Prometheus that cannot answer."""
+    client = Prometheus(asked.server.url, window=WINDOW)
+    with pytest.raises(Unmeasured) as caught:
+        client._client.custom_query(query, params={"timeout": timeout})
+    assert (caught.value.result, caught.value.status) == (result, status)
+    client.close()
+
+
 def test_nobody_there() -> None:
     """No Prometheus, one that speaks no TLS, and an address that is none are told as what they are."""
     for url, result in ((f"http://127.0.0.1:{free_port()}", "unreachable"), ("nonsense", "unreachable")):

@@ -56,10 +56,12 @@ class Counted:
 class Unmeasured(Exception):  # noqa: N818 -- reads as what it says
     """Nothing could be measured; `str` says why, in words that hold no credentials."""
 
-    def __init__(self, result: str, message: str) -> None:
+    def __init__(self, result: str, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.result = result
         """One word for the metric: unreachable, timeout, tls, refused, garbage, oversized or token."""
+        self.status = status
+        """Status of HTTP, where it was refused; None otherwise."""
 
 
 def fields(measured: Measurements, shares: Collection[str]) -> dict[str, Fields]:

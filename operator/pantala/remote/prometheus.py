@@ -180,7 +180,7 @@ class _Session(requests.Session):
         with super().send(request, **kwargs) as response:
             body = self._body(response)
         if response.status_code != _OK:
-            raise Unmeasured("refused", _refusal(response, body))
+            raise Unmeasured(*_refusal(response, body), response.status_code)
         response.raw = io.BytesIO(body)
         return response
 
@@ -200,16 +200,18 @@ class _Session(requests.Session):
                 raise requests.exceptions.Timeout
 
 
-def _refusal(response: requests.Response, body: bytes) -> str:
-    """The status, and Prometheus' own words if it is Prometheus that answers; never a page, never our token."""
+def _refusal(response: requests.Response, body: bytes) -> tuple[str, str]:
+    """A word for the metric, and the status with Prometheus' own words if it is Prometheus that answers; never a page, never our token."""
     text = f"{urlsplit(response.url).netloc.rpartition('@')[2]} answered HTTP {response.status_code}"
     try:
-        words = str(json.loads(body)["error"])
+        told = json.loads(body)
+        words = str(told["error"])
     except (ValueError, KeyError, TypeError):
-        return text
+        return "refused", text
     token = str(response.request.headers.get("Authorization", "")).rpartition(" ")[2]
     words = " ".join((words.replace(token, "***") if token else words).split())
-    return f"{text}: {words[:_TOLD]}"
+    # A query that takes too long ends with 503, as a Prometheus that cannot answer does (v3, web/api/v1: errorTimeout).
+    return "timeout" if told.get("errorType") == "timeout" else "refused", f"{text}: {words[:_TOLD]}"
 
 
 def _group(
