@@ -7,7 +7,8 @@ from pantala.api.model import InferenceModel
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Manifest, Ref
 from pantala.planner.observed import SCALED, Observed
-from pantala.planner.probed import Findings
+from pantala.planner.plan import plan
+from pantala.planner.probed import Ask, Finding
 from pantala.planner.report import Report, report
 from tests.planner.world import NOW, World, model, version
 
@@ -46,7 +47,10 @@ class Scaled(World):
         super().__init__(
             model(version(), scaling=engine, **spec), settings or Settings(prometheus_url="http://prometheus:9090")
         )
-        self.probed: Findings = {}
+        self.probed: dict[tuple[str, str], Finding] = {}
+        """What was found out about what is missing, by version and measure."""
+        self.asked: tuple[Ask, ...] | None = None
+        """The questions to which that are the answers. None: those of now."""
         self.settle()
         self.roll_out("v1")
 
@@ -63,7 +67,18 @@ class Scaled(World):
     def seen(self) -> Observed:
         """What the operator would observe."""
         found = super().seen()
-        return Observed(**{**vars(found), "probed": self.probed})
+        probed = {
+            it.key: self.probed[name]
+            for it in self._asks(found)
+            if (name := (it.version, it.signal.name)) in self.probed
+        }
+        return Observed(**{**vars(found), "probed": probed})
+
+    def _asks(self, seen: Observed) -> tuple[Ask, ...]:
+        if self.asked is not None or not self.probed:
+            return self.asked or ()
+        parsed = InferenceModel.read(self.model)
+        return report(parsed, seen, plan(parsed, seen, self.settings, NOW), (), NOW).asks
 
     def tell(self, now: datetime = NOW) -> Report:
         """The report after a pass, kept as the model's status."""

@@ -72,6 +72,34 @@ def test_why_it_scaled() -> None:
     assert world.autoscaler()["lastScale"] == told
 
 
+def test_history_is_not_rewritten() -> None:
+    """Why it scaled stays as it was told, whatever the spec says later."""
+    world = Scaled(UTILIZATION, QUEUE)
+    world.looks(pods(GPU, "91"), pods(LENGTH, "1"), desiredReplicas=2, lastScaleTime=WHEN)
+    told = world.autoscaler()["lastScale"]
+    assert told["why"] == "GPUUtilization 91, target 70"
+    scaling = {"engine": "HPA", "minReplicas": 1, "maxReplicas": 5}
+    for metrics in ([{"type": "GPUUtilization", "target": 95}, QUEUE], [QUEUE]):
+        world.edit(
+            model(version(), scaling={**scaling, "metrics": metrics}, accelerator={"count": 1, "provider": "nvidia"})
+        )
+        world.settle()
+        assert world.autoscaler()["lastScale"] == told
+
+
+def test_what_nobody_looks_at_is_not_told() -> None:
+    """Of a version that cannot be rendered, or left the spec, only who decided and what it last did is kept."""
+    world = Scaled(UTILIZATION, QUEUE)
+    world.looks(pods(GPU, "91"), NONE, desiredReplicas=5, lastScaleTime=WHEN, more=limit("TooManyReplicas"))
+    told = world.autoscaler()
+    assert {"limited", "missing", "desiredReplicas"} < set(told)
+    world.edit(model(version("v2")))
+    world.step()
+    frozen = {it["name"]: it for it in world.report().status["versions"]}["v1"]
+    assert frozen["state"] == "Frozen"
+    assert frozen["autoscaler"] == {"engine": "HPA", "lastScale": told["lastScale"]}
+
+
 def test_why_in_the_users_unit() -> None:
     """A share of a card is told in percent of the share, as the target is written."""
     world = Scaled(accelerator={"count": 1, "provider": "hami", "memoryPerCard": "5Gi", "corePercent": 50})

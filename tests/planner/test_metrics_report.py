@@ -1,5 +1,6 @@
 """`MetricsAvailable`: what is said when an autoscaler has its measures, and each reason why it may not."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -255,3 +256,84 @@ def test_events_tell_the_flips() -> None:
         world.probed = {} if probed is None else found(probed)
         told.append([(it.type, it.reason) for it in world.tell().events if it.reason != "Serving"])
     assert told == [[], [("Warning", "NoSeries")], [], [("Normal", "MetricsFound")]]
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_keda_is_paused(*, ready: bool) -> None:
+    """Where a user paused KEDA, which then removes its HPA, nothing is wrong and nothing is known; how it goes on is said."""
+    world = Scaled(**KEDA)
+    paused = {"type": "Paused", "status": "True", "reason": "ScaledObjectPaused", "message": "ScaledObject is paused"}
+    world.children[SCALED_OBJECT]["status"] = {"conditions": [{"type": "Ready", "status": "True"}, paused]}
+    if not ready:
+        world.pods = []
+    status, reason, words = world.says()
+    assert (status, reason) == ("Unknown", "Paused")
+    assert "paused by an annotation of its ScaledObject" in words
+    step = "kubectl -n vision annotate scaledobject resnet-v1 autoscaling.keda.sh/paused- autoscaling.keda.sh/paused-replicas-"
+    assert words.endswith(step)
+    assert world.autoscaler()["limited"] == "paused by an annotation of its ScaledObject"
+    world.keda()
+    world.looks(
+        {"type": "External", "external": {"metric": {"name": "s0-prometheus"}, "current": {"value": "42"}}}, ref=KEDAS
+    )
+    assert world.says()[0] == "True"
+
+
+def test_a_finding_is_of_its_question() -> None:
+    """What was found out for another engine is not told of this one: what was said holds until it is looked at."""
+    world = Scaled()
+    world.looks(NONE, condition=UNKNOWN)
+    world.probed = found(Clue.API_ABSENT)
+    before = world.says()
+    assert "install Prometheus Adapter" in before[2]
+    world.asked = world.tell().asks
+    (ask,) = world.asked
+    world.asked = (replace(ask, group="external.metrics.k8s.io"),)
+    world.probed = found(Clue.API_DOWN)
+    assert world.says() == before
+    assert world.tell().asks == (ask,)
+
+
+OTHERS = [
+    {"engine": "HPA", "metrics": [QUEUE]},
+    {
+        "engine": "KEDA",
+        "prometheus": [{"name": "mine", "query": "sum(x)", "target": "5", "metricType": "AverageValue"}],
+    },
+]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("missing", [True, False])
+def test_an_edit_under_paused(other: Any, *, missing: bool) -> None:
+    """A spec that is not carried out misses nothing: the autoscaler that stands measures what it did, and what was said holds."""
+    world = Scaled()
+    world.looks(NONE if missing else pods(GPU, "42"), condition=UNKNOWN if missing else FOUND)
+    world.probed = found(Clue.NOTHING)
+    before = world.says()
+    assert before[0] == ("False" if missing else "True")
+    world.probed = {}
+    scaling = {"minReplicas": 1, "maxReplicas": 5, **other}
+    world.edit(model(version(), scaling=scaling, accelerator={"count": 1, "provider": "nvidia"}, paused=True))
+    assert world.says() == before
+    assert world.tell().asks == ()
+    assert world.autoscaler()["engine"] == "HPA"
+    assert "missing" not in world.autoscaler()
+
+
+def test_paused_with_a_measure_in_common() -> None:
+    """Under `paused` what the autoscaler measures, and the spec still asks for, is looked at on and on."""
+    world = Scaled(UTILIZATION, QUEUE)
+    scaling = {
+        "engine": "HPA",
+        "minReplicas": 1,
+        "maxReplicas": 5,
+        "metrics": [{"type": "QueueTime", "target": 9}, QUEUE],
+    }
+    world.edit(model(version(), scaling=scaling, accelerator={"count": 1, "provider": "nvidia"}, paused=True))
+    world.looks(NONE, pods("pantala_queue_length", "1"))
+    assert world.says()[2] == "The autoscaler of version v1 has a value of each measure: QueueLength."
+    world.looks(pods(GPU, "42"), NONE)
+    world.probed = found(Clue.NOTHING, measure="QueueLength")
+    assert world.says()[:2] == ("False", "NoSeries")
+    assert world.autoscaler()["missing"] == ["QueueLength"]

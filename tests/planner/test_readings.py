@@ -1,5 +1,6 @@
 """What an autoscaler last read, from a HorizontalPodAutoscaler as its controller leaves it."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -97,10 +98,42 @@ def test_one_that_could_not_be_read() -> None:
         {"spec": {"metrics": [metric("Pods", QUEUE_LENGTH, "averageValue", "4")]}, "status": {"currentMetrics": None}},
         {"spec": {"metrics": [metric("Pods", "other", "averageValue", "4")]}, "status": {}},
         hpa((metric("Pods", "other", "averageValue", "4"), read("Pods", "other", averageValue="1"))),
+        hpa((metric("Pods", QUEUE_LENGTH, "averageValue", "4"), read("Pods", "other", averageValue="1"))),
     ],
 )
 def test_nothing_read(autoscaler: dict[str, Any] | None) -> None:
-    """Without an autoscaler, before it computed anything, and where it has other measures, nothing is known but the target."""
+    """Without an autoscaler, before it computed anything, and where it has, or still had, other measures, only the target is known."""
     (told,) = readings.of((QUEUE,), autoscaler)
     assert (told.value, told.target, told.ratio) == (None, 4, None)
     assert readings.decisive((told,)) is None
+
+
+def triggers(*named: tuple[str, str]) -> dict[str, Any]:
+    """A ScaledObject with triggers of these names and queries."""
+    return {"spec": {"triggers": [{"name": name, "metadata": {"query": query}} for name, query in named]}}
+
+
+def test_the_places_of_triggers() -> None:
+    """Where a ScaledObject has other triggers than the spec, its HPA's values are found by the names of the triggers."""
+    found = hpa(
+        (metric("External", "s0-prometheus", "value", "28"), read("External", "s0-prometheus", value="16")),
+        (
+            metric("External", "s1-prometheus", "averageValue", "1k"),
+            read("External", "s1-prometheus", averageValue="1200"),
+        ),
+    )
+    made = triggers(("GPUUtilization", "avg(x)"), ("tokens", "sum(tokens)"))
+    assert [it.value for it in readings.of((TOKENS,), found, made)] == [1200]
+
+
+def test_what_an_autoscaler_measures() -> None:
+    """Of the spec's measures an older autoscaler has those of the same series, or of the same query."""
+    live = hpa(
+        (metric("Pods", GPU_UTILIZATION, "averageValue", "99"), {"type": ""}),
+        (metric("ContainerResource", "cpu", "averageUtilization", 80), {"type": ""}),
+    )
+    assert readings.common((GPU, QUEUE, CPU, TOKENS), live, None) == (GPU, CPU)
+    assert readings.common((QUEUE,), live, None) == ()
+    made = triggers(("GPUUtilization", "avg(in other words)"), ("tokens", "sum(tokens)"), ("CPUUtilization", ""))
+    assert readings.common((QUEUE, TOKENS, GPU), None, made) == (TOKENS, GPU)
+    assert readings.common((replace(TOKENS, series="sum(others)"),), None, made) == ()

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 import yaml
 
-from pantala.autoscaling import raw, signals
+from pantala.autoscaling import mesh, raw, signals
 from pantala.autoscaling.signals import Signal, Source
 from pantala.cluster.cache import Key
 from pantala.manifest.settings import AutoscalingSettings
@@ -27,12 +28,13 @@ from tests.cluster.process import wait_for
 KEY, OTHER = Key("vision", "resnet"), Key("vision", "other")
 OFFERED = {CUSTOM: Api(offers=frozenset({f"pods/{signals.GPU_UTILIZATION}"})), EXTERNAL: Api()}
 DCGM = raw.of(signals.GPU_UTILIZATION, "nvidia", None, "triton", AutoscalingSettings())
+MESH = raw.of(signals.SERVICE_REQUESTS, None, None, "custom", AutoscalingSettings())
 
 
 def ask(series_name: str = signals.GPU_UTILIZATION, source: Source = Source.PODS, group: str = CUSTOM) -> Ask:
     """A measure of version v1 that is missing."""
     signal = Signal("measure", source, series_name, Decimal(70))
-    of = DCGM if source is Source.PODS else None
+    of = {Source.PODS: DCGM, Source.SERVICE: MESH}.get(source)
     return Ask("v1", signal, group, "vision", ("resnet-v1-a",), "resnet-v1", of)
 
 
@@ -78,9 +80,10 @@ class World:
     async def finds(self, key: Key = KEY) -> Finding | None:
         """What is known of the one missing measure after a round."""
         await self.probe.poll()
-        return self.probe.found(key).get(("v1", "measure"))
+        return next(iter(self.probe.found(key).values()), None)
 
 
+LATE = Unmeasured("timeout", "prometheus:9090 did not answer in time")
 RECORDED = {"__name__": signals.GPU_UTILIZATION, "namespace": "vision", "pod": "resnet-v1-a"}
 CARD = {"__name__": "DCGM_FI_DEV_GPU_UTIL", "pod": "exporter", "namespace": "monitoring"}
 
@@ -154,7 +157,10 @@ async def test_what_is_all_there_is_looked_at_twice() -> None:
 
 
 async def test_only_news_wake(caplog: pytest.LogCaptureFixture) -> None:
-    """A model is woken when something else was found out about it, and by nothing that concerns others; the log tells a flip once."""
+    """A model is woken when something else was found out about it, and by nothing that concerns others; the log tells a flip once.
+
+    A Prometheus that does not answer is news in the second round.
+    """
     world = World()
     world.probe.ask(KEY, (ask(),))
     world.probe.ask(OTHER, (ask(),))
@@ -163,17 +169,78 @@ async def test_only_news_wake(caplog: pytest.LogCaptureFixture) -> None:
     assert world.woken == [KEY, OTHER]
     world.probe.ask(OTHER, ())
     with caplog.at_level(logging.INFO):
-        world.source.answers = {"count": Unmeasured("timeout", "prometheus:9090 did not answer in time")}
-        for _ in range(3):
-            assert await world.finds() == Finding(
-                Clue.UNREACHABLE, "prometheus:9090 did not answer in time", offered=True
-            )
+        world.source.answers = {"count": LATE}
+        assert await world.finds() == Finding(Clue.NOTHING, offered=True)
+        for _ in range(2):
+            assert await world.finds() == Finding(Clue.UNREACHABLE, str(LATE), offered=True)
         world.source.answers = {"count": ZeroDivisionError("oh")}
         assert (await world.finds() or Finding(Clue.RECORDED)).detail == "asking it failed (ZeroDivisionError)"
         world.source.answers = {}
         await world.probe.poll()
     assert world.woken == [KEY, OTHER, KEY, KEY, KEY]
     assert [it.levelname for it in caplog.records if it.name.startswith("pantala")] == ["WARNING", "WARNING", "INFO"]
+
+
+async def test_every_other_round_flips_nothing() -> None:
+    """A Prometheus that answers every other round takes back nothing that is known; what is unknown it makes known as such."""
+    world = World()
+    world.probe.ask(KEY, (ask(),))
+    for _ in range(4):
+        world.source.answers = {}
+        assert await world.finds() == Finding(Clue.NOTHING, offered=True)
+        world.source.answers = {"count": LATE}
+        assert await world.finds() == Finding(Clue.NOTHING, offered=True)
+    world.probe.ask(OTHER, (ask(),))
+    assert await world.finds(OTHER) == Finding(Clue.UNREACHABLE, str(LATE), offered=True)
+
+
+async def test_one_answer_says_nothing_about_others() -> None:
+    """A mesh of which Prometheus tells too much, or exporters, leave what recorded series and the others say."""
+    world = World()
+    world.apis = {CUSTOM: Api()}
+    recorded, card = replace(ask(), pods=("other-v1-a",)), ask()
+    requests = ask(signals.SERVICE_REQUESTS, Source.SERVICE)
+    world.probe.ask(Key("vision", "mesh"), (requests,))
+    world.probe.ask(KEY, (card,))
+    world.probe.ask(OTHER, (recorded,))
+    found = [(RECORDED | {"pod": "other-v1-a"}, 1.0)]
+    large = Unmeasured("oversized", "prometheus:9090 answered with more than 16777216 bytes")
+    for hurt, clues in (
+        ("istio_requests_total", (Clue.UNREACHABLE, Clue.NOTHING, Clue.RECORDED)),
+        ("last_over_time({", (Clue.NOTHING, Clue.UNREACHABLE, Clue.RECORDED)),
+    ):
+        world.source.answers = {"pod, service": found, hurt: large}
+        for _ in range(2):
+            await world.probe.poll()
+        keys = (Key("vision", "mesh"), KEY, OTHER)
+        assert tuple(it.clue for key in keys for it in world.probe.found(key).values()) == clues
+        await world.probe.poll()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ask(group=EXTERNAL),
+        replace(ask(), signal=replace(ask().signal, source=Source.QUERY, series="sum(other)")),
+        replace(ask(), raw=raw.of(signals.GPU_UTILIZATION, "hami", None, "triton", AutoscalingSettings())),
+    ],
+)
+async def test_another_question_of_the_same_name(other: Ask) -> None:
+    """Where the engine, the query or the exporter changes nothing is known any more, and it is looked at at once; replicas may come and go."""
+    world = World()
+    world.apis = OFFERED | {EXTERNAL: Api(present=False)}
+    task = asyncio.create_task(world.probe.run())
+    world.probe.ask(KEY, (ask(),))
+    await asyncio.to_thread(wait_for, lambda: KEY in world.woken, "the first", 10)
+    world.probe.ask(KEY, (replace(ask(), pods=("resnet-v1-b",)),))
+    assert world.probe.found(KEY)
+    world.probe.ask(KEY, (other,))
+    assert world.probe.found(KEY) == {}
+    await asyncio.to_thread(wait_for, lambda: bool(world.probe.found(KEY)), "the second", 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert set(world.probe.found(KEY)) == {other.key}
+    assert world.seconds == 0
 
 
 async def test_a_silent_api_server_changes_nothing() -> None:
@@ -191,7 +258,11 @@ async def test_a_silent_api_server_changes_nothing() -> None:
         ([], Finding(Clue.EMPTY)),
         ([({}, 1.0), ({}, 2.0)], Finding(Clue.BAD_QUERY, "it gives several numbers")),
         ([({}, float("nan"))], Finding(Clue.BAD_QUERY, "it gives nan")),
-        (Unmeasured("refused", "HTTP 400: parse error"), Finding(Clue.BAD_QUERY, "HTTP 400: parse error")),
+        (Unmeasured("refused", "HTTP 400: parse error", 400), Finding(Clue.BAD_QUERY, "HTTP 400: parse error")),
+        (Unmeasured("refused", "HTTP 422: many-to-many", 422), Finding(Clue.BAD_QUERY, "HTTP 422: many-to-many")),
+        (Unmeasured("timeout", "late"), Finding(Clue.BAD_QUERY, "late")),
+        (Unmeasured("oversized", "large"), Finding(Clue.BAD_QUERY, "large")),
+        (Unmeasured("garbage", "no vector"), Finding(Clue.BAD_QUERY, "no vector")),
     ],
 )
 async def test_queries_of_users(answer: Any, finding: Finding) -> None:
@@ -206,6 +277,33 @@ async def test_queries_of_users(answer: Any, finding: Finding) -> None:
     await secret.probe.poll()
     assert await secret.finds() == Finding(Clue.UNASKED)
     assert "sum(mine)" not in secret.source.asked
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Unmeasured("refused", "HTTP 429", 429),
+        Unmeasured("refused", "HTTP 503", 503),
+        Unmeasured("unreachable", "gone"),
+        Unmeasured("token", "no token"),
+        ZeroDivisionError("oh"),
+    ],
+)
+async def test_trouble_is_not_the_querys(trouble: Exception) -> None:
+    """Where Prometheus fails in the middle of a round no query is blamed: the round ends, and what is known stays until it fails again."""
+    mine, others = ask("sum(mine)", Source.QUERY, EXTERNAL), ask("sum(other)", Source.QUERY, EXTERNAL)
+    world = World()
+    world.seconds = 1.0
+    world.source.answers = {"sum(": []}
+    world.probe.ask(KEY, (mine,))
+    assert await world.finds() == Finding(Clue.EMPTY)
+    world.source.answers = {"sum(": trouble}
+    assert await world.finds() == Finding(Clue.EMPTY)
+    assert (await world.finds() or Finding(Clue.EMPTY)).clue is Clue.UNREACHABLE
+    world.probe.ask(OTHER, (others,))
+    world.source.asked = []
+    await world.probe.poll()
+    assert world.source.asked[1:] == ["sum(other)"]
 
 
 async def test_slow_queries_hold_up_nobody() -> None:
@@ -244,6 +342,8 @@ def test_names_are_those_of_the_rules() -> None:
                 assert it in made[name], (runtime, name, it)
     for it in raw.of(signals.SERVICE_REQUESTS, None, None, "custom", settings).series:
         assert it in made[signals.SERVICE_REQUESTS]
+    for it in (mesh.HOST, mesh.CLUSTER):
+        assert f'"{it}"' in made[signals.SERVICE_REQUESTS]
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +375,7 @@ async def test_real_prometheus(watched: tuple[Exporter, Server]) -> None:
     assert await world.finds() == Finding(Clue.NAMELESS, "DCGM_FI_DEV_GPU_UTIL", offered=True)
     exporter.text = own + series("DCGM_FI_DEV_GPU_UTIL", 2, {"gpu": "1", "namespace": "vision", "pod": "resnet-v1-a"})
     server.wait_for('DCGM_FI_DEV_GPU_UTIL{exported_pod!=""}')
+    assert await world.finds() == Finding(Clue.NAMELESS, "DCGM_FI_DEV_GPU_UTIL", offered=True)
     assert await world.finds() == Finding(Clue.UNRECORDED, "DCGM_FI_DEV_GPU_UTIL", offered=True)
     world.probe.ask(KEY, (ask("sum(", Source.QUERY, EXTERNAL),))
     found = await world.finds()
@@ -283,6 +384,68 @@ async def test_real_prometheus(watched: tuple[Exporter, Server]) -> None:
     assert "parse error" in found.detail
     world.probe.ask(KEY, (ask("sum(nothing)", Source.QUERY, EXTERNAL),))
     assert await world.finds() == Finding(Clue.EMPTY)
+
+
+def senders(count: int) -> str:
+    """Requests between this many pairs of workloads of another namespace, as sidecars count them."""
+    return "".join(
+        series(
+            mesh.ISTIO,
+            1,
+            {"reporter": side, "destination_workload_namespace": "shop", "destination_workload": f"w{it}"},
+        )
+        for it in range(count)
+        for side in ("source", "destination")
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "name"),
+    [
+        (
+            {
+                "reporter": "destination",
+                "destination_workload_namespace": "vision",
+                "destination_workload": "resnet-v1",
+            },
+            mesh.ISTIO,
+        ),
+        (
+            {
+                "reporter": "source",
+                "destination_workload_namespace": "unknown",
+                "destination_workload": "unknown",
+                "destination_service": "resnet-v1.vision.svc.cluster.local",
+            },
+            mesh.ISTIO,
+        ),
+        ({"cluster_name": "outbound|80||resnet-v1.vision.svc.cluster.local"}, mesh.ENVOY),
+    ],
+)
+async def test_a_mesh(watched: tuple[Exporter, Server], labels: dict[str, str], name: str) -> None:
+    """Whoever counts a version's requests, the missing rules are to blame; and of a large mesh only the models' namespaces are read."""
+    exporter, server = watched
+    world = World()
+    world.apis = {CUSTOM: Api()}
+    source = client(server.url)
+    world.probe._source = source
+    world.probe.ask(KEY, (ask(signals.SERVICE_REQUESTS, Source.SERVICE),))
+    exporter.text = ""
+    server.wait_for(f"absent({mesh.ISTIO}) and absent({mesh.ENVOY})")
+    assert await world.finds() == Finding(Clue.NOTHING)
+    exporter.text = senders(500)
+    server.wait_for(f"count({mesh.ISTIO}) == 1000")
+    assert await world.finds() == Finding(Clue.ELSEWHERE, mesh.ISTIO)
+    exporter.text += series(name, 1, {**labels, "response_code": "200"}) + series(
+        name, 1, {**labels, "response_code": "500"}
+    )
+    server.wait_for(f'count({name}{{response_code!=""}}) == 2')
+    assert await world.finds() == Finding(
+        Clue.ELSEWHERE, mesh.ISTIO
+    )  # the rules have a moment to make something of them
+    assert await world.finds() == Finding(Clue.UNRECORDED, name)
+    rows = source.ask(mesh.query({"vision", "other"}))
+    assert len(rows) == len({mesh.ISTIO, name}) + 1
 
 
 @pytest.mark.parametrize(
@@ -319,7 +482,7 @@ async def test_a_prometheus_that_is_hurt(watched: tuple[Exporter, Server], rule:
         beside.cancel()
         task.cancel()
         await asyncio.gather(task, beside, return_exceptions=True)
-    finding = world.probe.found(KEY)["v1", "measure"]
+    (finding,) = world.probe.found(KEY).values()
     assert finding.clue is Clue.UNREACHABLE
     assert words in finding.detail
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pantala.autoscaling import signals
+from pantala.autoscaling import mesh, signals
 from pantala.manifest.settings import AutoscalingSettings
 
 POD_LABELS = ("exported_pod", "pod", "pod_name", "podname", "kubernetes_pod_name", "exported_pod_name")
 """Labels in which exporters and scrape jobs name the pod that a series is about."""
 NAMESPACE_LABELS = ("exported_namespace", "namespace", "pod_namespace", "podnamespace", "kubernetes_namespace")
 """The same for its namespace."""
-WORKLOAD = ("destination_workload_namespace", "destination_workload")
-"""Labels in which Istio's standard metrics name the Deployment that got a request."""
 _FRESH = "2m"
 """How old the last sample of an exporter's series may be: the chart's averaging window."""
 COPY = "vgpu"
@@ -120,7 +118,7 @@ def of(series: str, provider: str | None, card_series: str | None, runtime: str,
             copies=settings.shared_per_process,
         )
     if series == signals.SERVICE_REQUESTS:
-        return Raw(("istio_requests_total", "envoy_cluster_upstream_rq_xx"), "the mesh's sidecars", (), of_cards=False)
+        return Raw(mesh.SERIES, "the mesh's sidecars", (), of_cards=False)
     names = _SERVERS.get(runtime, {}).get(series, ())
     return Raw(names, f"the model server ({runtime})", ("pod",), of_cards=False)
 
@@ -135,10 +133,10 @@ def raw_query(series: Iterable[str], labels: Iterable[str]) -> str:
     """PromQL for the exporters' series that exist now, by name and by all labels that may name a pod.
 
     Args:
-        series: Names.
+        series: Names; not those of a mesh, of which there are too many (`mesh.query`).
         labels: Further labels of pods: those that the installation names.
     """
-    by = dict.fromkeys(("__name__", *POD_LABELS, *NAMESPACE_LABELS, *WORKLOAD, COPY, *labels))
+    by = dict.fromkeys(("__name__", *POD_LABELS, *NAMESPACE_LABELS, COPY, *labels))
     some = f"{{{_names(series)}}}"
     # Where a job is configured anew its old series are seen for five minutes more: Prometheus marks no end then.
     return f"count by ({', '.join(by)}) ({some} and last_over_time({some}[{_FRESH}]))"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
@@ -92,7 +92,9 @@ def views(seen: Observed, plan: Plan) -> dict[str, View]:
         standing = engines.standing(seen, naming.child_name(seen.name, version))
         engine = plan.engines.get(version, engines.HPA)
         live = standing.of_keda if engine == engines.KEDA else standing.hpa
-        found[version] = View(version, engine, signals, live, standing.scaled_object, readings.of(signals, live))
+        scaled_object = standing.scaled_object
+        measured = readings.of(signals, live, scaled_object if engine == engines.KEDA else None)
+        found[version] = View(version, engine, signals, live, scaled_object, measured)
     return found
 
 
@@ -163,26 +165,29 @@ def _last(view: View, before: Manifest | None) -> Manifest | None:
     if time is None:
         return before
     moment = meta.get(SCALED) or {}
+    known = before is not None and before.get("time") == time
+    if known and before is not None and "fromReplicas" in before:
+        return before  # why it was stands: the spec of today may have other measures, or targets
     if moment.get("lastScaleTime") != time:  # it scaled while nobody looked
-        known = before is not None and before.get("time") == time
         return before if known else {"time": time, "toReplicas": live.get("desiredReplicas", 0)}
     found: Manifest = {
         "time": time,
         "fromReplicas": moment.get("currentReplicas", 0),
         "toReplicas": moment.get("desiredReplicas", 0),
     }
-    if why := _why(view.signals, {**(view.hpa or {}), "status": moment}):
+    if why := _why(view, {**(view.hpa or {}), "status": moment}):
         found["why"] = bounded(why, _WORDS)
     return found
 
 
-def _why(signals: Sequence[Signal], then: Manifest) -> str | None:
+def _why(view: View, then: Manifest) -> str | None:
     """What decided, out of the autoscaler as it was then."""
     status, spec = then["status"], then.get("spec") or {}
     if not status.get("currentMetrics"):  # it does not look at measures where a bound is enough
         grown = status.get("desiredReplicas", 0) > status.get("currentReplicas", 0)
         return f"minReplicas is {spec.get('minReplicas')}" if grown else f"maxReplicas is {spec.get('maxReplicas')}"
-    return compared(readings.decisive(readings.of(signals, then)))
+    made_of = view.scaled_object if view.engine == engines.KEDA else None
+    return compared(readings.decisive(readings.of(view.signals, then, made_of)))
 
 
 def _condition(obj: Manifest | None, kind: str) -> Mapping[str, Any] | None:

@@ -98,15 +98,19 @@ def state(model: InferenceModel, seen: Observed, plan: Plan, views: Mapping[str,
 def _merged(told: list[Condition], wrong: list[Condition]) -> Condition:
     if wrong:
         return Condition(_TYPE, status=False, reason=wrong[0].reason, message=" ".join(it.message for it in wrong))
-    starting = [it for it in told if it.status is None]
-    if starting or not told:
-        words = " ".join(it.message for it in starting) or "The autoscaler is being looked at."
-        return Condition(_TYPE, status=None, reason=Reason.STARTING, message=words)
+    unknown = [it for it in told if it.status is None]
+    if unknown or not told:
+        words = " ".join(it.message for it in unknown) or "The autoscaler is being looked at."
+        reason = unknown[0].reason if unknown else Reason.STARTING
+        return Condition(_TYPE, status=None, reason=reason, message=words)
     return Condition(_TYPE, status=True, reason=Reason.METRICS_FOUND, message=" ".join(it.message for it in told))
 
 
 def _version(it: Around) -> Statement:
     """What is said of one version."""
+    if not it.view.signals:
+        # The spec was edited under `paused`: its autoscaler measures nothing of what it asks for now.
+        return Statement()
     certain = _certain(it)
     if certain is not None:
         return certain
@@ -129,6 +133,8 @@ def _certain(it: Around) -> Statement | None:
     shared = [signal for signal in view.signals if signal.series in _GPU and _unusable(it) == SHARED_CARD]
     if shared:
         return _false(view.version, Reason.SHARED_DEVICE_METRIC, _of(shared, SHARED_CARD.why))
+    if view.hpa is None and view.keda("Paused").get("status") == "True":
+        return Statement(_paused(it))
     if view.state is State.AMBIGUOUS:
         words = (
             "another HorizontalPodAutoscaler selects the same pods, and Kubernetes lets neither work"
@@ -140,6 +146,20 @@ def _certain(it: Around) -> Statement | None:
         words = f"The autoscaler of version {view.version} has a value of each measure: {names}."
         return Statement(Condition(_TYPE, status=True, reason=Reason.METRICS_FOUND, message=words))
     return None
+
+
+def _paused(it: Around) -> Condition:
+    """KEDA took its HPA away because a user paused it (keda v2.21.0, controllers/keda/scaledobject_controller.go, handlePause)."""
+    here = f"kubectl -n {it.seen.namespace} annotate scaledobject {naming.child_name(it.seen.name, it.view.version)}"
+    words = (
+        f"Version {it.view.version}: KEDA is paused by an annotation of its ScaledObject, and looks at no measure: to let it scale"
+        f" again run {here} {' '.join(f'{annotation}-' for annotation in _PAUSES)}"
+    )
+    return Condition(_TYPE, status=None, reason=Reason.PAUSED, message=words)
+
+
+_PAUSES = ("autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas")
+"""Annotations by which KEDA gives up its HPA; those that pause one direction keep it."""
 
 
 def _without_hpa(it: Around) -> Statement:
@@ -162,7 +182,7 @@ def _missing(it: Around, ready: tuple[str, ...]) -> Statement:
         reason = Reason.WRONG_LABELS if it.provider == "visible-devices" else Reason.NO_SERIES
         return _false(view.version, reason, f"{_of(cards, never.why)} {effect}")
     asks = tuple(_asks(it, view.missing, ready))
-    known = [(ask, it.seen.probed[ask.name]) for ask in asks if ask.name in it.seen.probed]
+    known = [(ask, it.seen.probed[ask.key]) for ask in asks if ask.key in it.seen.probed]
     if len(known) < len(asks):
         before = _before(it.seen)
         return Statement(None if before else _starting(view), asks)

@@ -28,6 +28,7 @@ from pantala.planner import (
     monitoring,
     placement,
     protection,
+    readings,
     render,
     routing,
     scaling,
@@ -140,15 +141,17 @@ class _Versions:
 
 
 def _paused(model: InferenceModel, seen: Observed) -> Plan:
-    """Nothing is written; the autoscalers that stand go on."""
+    """Nothing is written; the autoscalers that stand go on, with what they measure: the spec may ask for other measures now."""
     told = {it["name"]: it for it in (seen.model.get("status") or {}).get("versions") or ()}
     found = {}
     for item in model.spec.versions:
         version = resolve.resolve(model, item.name)
-        engine = engines.standing(seen, naming.child_name(seen.name, item.name)).engine
+        standing = engines.standing(seen, naming.child_name(seen.name, item.name))
+        engine = standing.engine
         if engine is not None and hpa.wanted(version.scaling):
             provider = (told.get(item.name, {}).get("accelerator") or {}).get("provider")
-            found[item.name] = (engine, scaling.of(version, provider))
+            live = standing.of_keda if engine == engines.KEDA else standing.hpa
+            found[item.name] = (engine, readings.common(scaling.of(version, provider), live, standing.scaled_object))
     return Plan(
         paused=True,
         asked=resolve.asked(model),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from pantala.autoscaling.raw import COPY, NAMESPACE_LABELS, POD_LABELS, WORKLOAD, Raw
+from pantala.autoscaling.mesh import Mesh
+from pantala.autoscaling.raw import COPY, NAMESPACE_LABELS, POD_LABELS, Raw
 from pantala.autoscaling.signals import Signal, Source
 
 CUSTOM, EXTERNAL, RESOURCE = "custom.metrics.k8s.io", "external.metrics.k8s.io", "metrics.k8s.io"
@@ -64,9 +65,9 @@ class Ask:
     """What it is made of; None for what is not a recorded series."""
 
     @property
-    def name(self) -> tuple[str, str]:
-        """By which its finding is found: the version and the measure."""
-        return self.version, self.signal.name
+    def key(self) -> Ask:
+        """By which its finding is found: the question, whichever replicas there are. Another engine or query is another question."""
+        return replace(self, pods=())
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ class Finding:
     """Whether the metrics adapter offers the series. None: that does not matter, or is not known."""
 
 
-Findings = Mapping[tuple[str, str], Finding]
-"""By version and measure; what is not in it has not been looked at yet."""
+Findings = Mapping[Ask, Finding]
+"""By `Ask.key`; what is not in it has not been looked at yet."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Rows:
         self._by_pod: dict[tuple[str, str], list[Labels]] = {}
         self._workloads: dict[tuple[str, Raw], bool] = {}
         self._exporters = frozenset(exporters)
-        names = tuple(dict.fromkeys((*POD_LABELS, WORKLOAD[1], *labels)))
+        names = tuple(dict.fromkeys((*POD_LABELS, *labels)))
         for row in rows:
             series = row.get("__name__", "")
             self._all.setdefault(series, []).append(row)
@@ -152,11 +153,15 @@ class Answers:
     asked: bool = False
     """Whether the operator knows where Prometheus is."""
     trouble: str | None = None
-    """Why Prometheus did not answer."""
+    """Why Prometheus did not answer at all."""
+    gaps: dict[Source, str] = field(default_factory=dict)
+    """Why it did not tell of the exporters' series, by the sources of measures that are made of them."""
     recorded: Collection[tuple[str, str, str]] = ()
     """Name, namespace and pod (or Service) of the recorded series that exist."""
     raw: Rows = field(default_factory=Rows)
     """The exporters' series."""
+    mesh: Mesh = field(default_factory=Mesh)
+    """Those of the mesh, which are too many to be among them."""
     queries: Mapping[str, Finding] | None = None
     """What was found out about queries of users, by query. None: the operator may not ask them."""
 
@@ -198,7 +203,20 @@ def _in_prometheus(ask: Ask, answers: Answers) -> tuple[Clue, str]:
         return Clue.UNASKED, ""
     if answers.trouble is not None:
         return Clue.UNREACHABLE, answers.trouble
-    return _raw(ask, answers) if unrecorded(ask, answers) else (Clue.RECORDED, "")
+    if not unrecorded(ask, answers):
+        return Clue.RECORDED, ""
+    if ask.signal.source in answers.gaps:
+        return Clue.UNREACHABLE, answers.gaps[ask.signal.source]
+    return _of_mesh(ask, answers.mesh) if ask.signal.source is Source.SERVICE else _raw(ask, answers)
+
+
+def _of_mesh(ask: Ask, mesh: Mesh) -> tuple[Clue, str]:
+    """Whether the mesh counts requests of the version, of others, or of nobody."""
+    ours = mesh.services.get((ask.namespace, ask.service))
+    if ours is not None:
+        return Clue.UNRECORDED, ours
+    some = next((series for series in (ask.raw.series if ask.raw else ()) if series in mesh.series), None)
+    return (Clue.NOTHING, "") if some is None else (Clue.ELSEWHERE, some)
 
 
 def _raw(ask: Ask, answers: Answers) -> tuple[Clue, str]:
@@ -207,13 +225,6 @@ def _raw(ask: Ask, answers: Answers) -> tuple[Clue, str]:
     some = rows.first(raw) if raw is not None else None
     if raw is None or some is None:
         return Clue.NOTHING, ""
-    if ask.signal.source is Source.SERVICE:
-        ours = [
-            row
-            for row in rows.naming(raw, (ask.service,))
-            if tuple(map(row.get, WORKLOAD)) == (ask.namespace, ask.service)
-        ]
-        return (Clue.UNRECORDED, ours[0]["__name__"]) if ours else (Clue.ELSEWHERE, some)
     pods = frozenset(ask.pods)
     known = [
         (row, label)

@@ -34,12 +34,15 @@ class Reading:
         return None if self.value is None else self.value / self.target
 
 
-def of(signals: Sequence[Signal], autoscaler: Manifest | None) -> tuple[Reading, ...]:
+def of(
+    signals: Sequence[Signal], autoscaler: Manifest | None, scaled_object: Manifest | None = None
+) -> tuple[Reading, ...]:
     """The readings of all measures, in their order.
 
     Args:
         signals: What is measured, in the order of the spec; triggers of a ScaledObject have the same.
         autoscaler: The HorizontalPodAutoscaler, KEDA's own too; None if there is none, and nothing has a value.
+        scaled_object: What KEDA made it of: its triggers tell the places of measures, where the spec has others meanwhile.
     """
     found = autoscaler or {}
     status = found.get("status") or {}
@@ -48,7 +51,30 @@ def of(signals: Sequence[Signal], autoscaler: Manifest | None) -> tuple[Reading,
     current = status.get("currentMetrics") or ()
     pairs = zip(found.get("spec", {}).get("metrics") or (), current, strict=False)
     values = {_key(wanted): value for wanted, read in pairs if (value := _value(wanted, read)) is not None}
-    return tuple(_reading(index, signal, values) for index, signal in enumerate(signals))
+    places = {str(it.get("name")): index for index, it in enumerate(_triggers(scaled_object))}
+    return tuple(_reading(places.get(it.name, index), it, values) for index, it in enumerate(signals))
+
+
+def common(
+    signals: Sequence[Signal], autoscaler: Manifest | None, scaled_object: Manifest | None
+) -> tuple[Signal, ...]:
+    """Those measures that an autoscaler has, which may be of an older spec.
+
+    Args:
+        signals: What is measured by the spec.
+        autoscaler: The HorizontalPodAutoscaler, KEDA's own too.
+        scaled_object: What KEDA made it of; None: KEDA did not.
+    """
+    if scaled_object is not None:
+        found = {it.get("name"): it.get("metadata", {}).get("query") for it in _triggers(scaled_object)}
+        # The query of a series may be worded otherwise by an older operator.
+        return tuple(
+            it for it in signals if it.name in found and (it.source is not Source.QUERY or found[it.name] == it.series)
+        )
+    known = {_key(metric) for metric in (autoscaler or {}).get("spec", {}).get("metrics") or ()}
+    if any(kind == "External" for kind, _ in known):
+        return tuple(signals)  # KEDA's, whose names tell nothing
+    return tuple(it for it in signals if (_kind(it), it.series) in known)
 
 
 def decisive(readings: Sequence[Reading]) -> Reading | None:
@@ -58,10 +84,18 @@ def decisive(readings: Sequence[Reading]) -> Reading | None:
 
 
 def _reading(index: int, signal: Signal, values: Mapping[tuple[str, str], Decimal]) -> Reading:
-    kind = "ContainerResource" if signal.source is Source.RESOURCE else "named"
-    value = values.get((kind, signal.series), values.get(("External", str(index))))
+    value = values.get((_kind(signal), signal.series), values.get(("External", str(index))))
     scaled = None if value is None else value * signal.scale
     return Reading(signal, scaled, signal.target * signal.scale)
+
+
+def _kind(signal: Signal) -> str:
+    """The first part of its `_key`, where an HPA reads it itself."""
+    return "ContainerResource" if signal.source is Source.RESOURCE else "named"
+
+
+def _triggers(scaled_object: Manifest | None) -> Sequence[Mapping[str, Any]]:
+    return (scaled_object or {}).get("spec", {}).get("triggers") or ()
 
 
 def _block(metric: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -83,8 +117,8 @@ def _key(metric: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _value(wanted: Mapping[str, Any], read: Mapping[str, Any]) -> Decimal | None:
-    if read.get("type") != wanted["type"]:
-        return None
+    if read.get("type") != wanted["type"] or _key(read) != _key(wanted):
+        return None  # it could not be read, or is from before the metrics changed
     field = _FIELDS[_block(wanted)["target"]["type"]]
     text = _block(read).get("current", {}).get(field)
     return None if text is None else quantity.parse(str(text))

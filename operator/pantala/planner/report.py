@@ -155,11 +155,15 @@ def _ledgers(seen: Observed, before: Mapping[str, Mapping[str, Any]], now: datet
 def _autoscaler(
     plan: Plan, view: autoscaler_report.View | None, before: Mapping[str, Any], name: str
 ) -> dict[str, Manifest]:
-    """What the status says of the autoscaler of a version; of one that was not rendered now it stands as it was."""
+    """What the status says of the autoscaler of a version; of one that was not rendered now only what cannot pass."""
     told: Manifest = before.get("autoscaler") or {}
     if view is not None:
         return {"autoscaler": autoscaler_report.status(view, told)}
-    return {"autoscaler": told} if told and (name in plan.frozen or name in plan.invalid) else {}
+    if name not in plan.frozen and name not in plan.invalid:
+        return {}
+    # Nobody looks at it any more: what it misses, and what limits it, would never end.
+    kept: Manifest = {field: told[field] for field in ("engine", "lastScale") if field in told}
+    return {"autoscaler": kept} if kept else {}
 
 
 def _cards(

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Protocol
 
 from prometheus_client import Counter, Gauge
 
-from pantala.autoscaling import raw
 from pantala.autoscaling.signals import Source as Kind
 from pantala.cluster.cache import Key
-from pantala.planner.measured import Unmeasured
-from pantala.planner.probed import Answers, Api, Ask, Clue, Finding, Findings, Rows, judge, unrecorded
+from pantala.planner.probed import Answers, Api, Ask, Clue, Finding, Findings, judge
+from pantala.reconcile import metric_questions
+from pantala.reconcile.metric_questions import Source
 
 log = logging.getLogger(__name__)
 
@@ -38,16 +36,6 @@ ROUNDS = Counter(
     ["result"],
 )
 MISSING = Gauge("pantala_missing_measures", "Measures that autoscalers of models have no value of.")
-
-
-class Source(Protocol):
-    """Who has series: `remote.prometheus.Prometheus`, which is imported only where it is used."""
-
-    def ask(self, query: str) -> list[tuple[Mapping[str, str], float]]:
-        """Blocks for a bounded time; raises `Unmeasured`."""
-
-    def close(self) -> None:
-        """Make an `ask` under way end soon."""
 
 
 class MetricProbe:
@@ -89,14 +77,14 @@ class MetricProbe:
 
     def ask(self, key: Key, asks: tuple[Ask, ...]) -> None:
         """These measures of a model are missing, and no others; what is new is looked for at once."""
-        names = {ask.name for ask in asks}
-        before = {ask.name for ask in self._asks.get(key, ())}
+        names = {ask.key for ask in asks}
+        before = {ask.key for ask in self._asks.get(key, ())}
         if asks:
             self._asks[key] = asks
         else:
             self._asks.pop(key, None)
         for known in (self._found, self._unsure):
-            kept = {name: finding for name, finding in known.get(key, {}).items() if name in names}
+            kept = {asked: finding for asked, finding in known.get(key, {}).items() if asked in names}
             if kept:
                 known[key] = kept
             else:
@@ -135,9 +123,9 @@ class MetricProbe:
         wanted = [ask for ask in every if ask.signal.source is not Kind.RESOURCE and _serves(ask, answers)]
         result = "unasked"
         if self._source is not None and wanted:
-            result = await asyncio.to_thread(_recorded, self._source, wanted, answers)
+            result = await asyncio.to_thread(metric_questions.ask, self._source, wanted, answers)
         ROUNDS.labels(result).inc()
-        self._log(result, answers.trouble)
+        self._log(result, answers.trouble or next(iter(answers.gaps.values()), None))
         self._take(asks, answers, of_users=False)
         if self._queries and self._source is not None:
             # Last: what users wrote may be slow, and must not hold up what is known of others.
@@ -154,7 +142,9 @@ class MetricProbe:
             if self._now() >= end:
                 break
             self._asked[query] = self._now()
-            found[query] = _tried(source, query)
+            found[query] = metric_questions.tried(source, query)
+            if found[query].clue is Clue.UNREACHABLE:
+                break  # of the others holds what is known of them
         return found
 
     def _take(self, asks: Mapping[Key, tuple[Ask, ...]], answers: Answers, *, of_users: bool) -> None:
@@ -175,13 +165,12 @@ class MetricProbe:
             finding = judge(ask, answers)
             if finding is None:
                 continue
-            # What is all there may just have come: the autoscaler has its next look first.
-            doubtful = finding.clue in {Clue.RECORDED, Clue.UNASKED} and finding.offered is not False
-            unsure.pop(ask.name, None)
-            if doubtful and finding not in {before.get(ask.name), doubts.get(ask.name)}:
-                unsure[ask.name] = finding
+            old, doubt = before.get(ask.key), doubts.get(ask.key)
+            unsure.pop(ask.key, None)
+            if _doubtful(finding, old, doubt):
+                unsure[ask.key] = finding
             else:
-                found[ask.name] = finding
+                found[ask.key] = finding
         self._unsure[key] = unsure
         if found != before:
             self._found[key] = found
@@ -202,44 +191,20 @@ def _serves(ask: Ask, answers: Answers) -> bool:
     return api is not None and api.present and api.answers
 
 
-def _recorded(source: Source, asks: list[Ask], answers: Answers) -> str:
-    """Ask Prometheus for recorded series and for what they are made of, and note what it says; how that went, in one word. Blocks."""
-    asks = [ask for ask in asks if ask.signal.source is not Kind.QUERY]
-    try:
-        if not asks:
-            source.ask("vector(1)")  # whether it answers at all
-            return "ok"
-        spaces = {ask.namespace for ask in asks}
-        rows = source.ask(raw.recorded_query({ask.signal.series for ask in asks}, spaces))
-        answers.recorded = {
-            (it.get("__name__", ""), it.get("namespace", ""), it.get("pod") or it.get("service", "")) for it, _ in rows
-        }
-        lacking = [ask.raw for ask in asks if ask.raw is not None and unrecorded(ask, answers)]
-        names = {name for one in lacking for name in one.series}
-        labels = sorted({label for one in lacking for label in (*one.pod_labels, *one.namespace_labels)})
-        samples = source.ask(raw.raw_query(names, labels)) if names else []
-        cards = {name for one in lacking if one.of_cards for name in one.series}
-        targets = source.ask(raw.exporters_query(cards)) if cards else []
-        exporters = {(it.get("namespace", ""), it.get("pod", "")) for it, _ in targets}
-        answers.raw = Rows((it for it, _ in samples), exporters, labels)
-    except Unmeasured as error:
-        answers.trouble = str(error)
-        return error.result
-    except Exception as error:  # a defect: told, but the operator's work does not depend on it
-        log.debug("asking Prometheus", exc_info=True)
-        answers.trouble = f"asking it failed ({type(error).__name__})"
-        return "error"
-    return "ok"
+def _doubtful(finding: Finding, old: Finding | None, doubt: Finding | None) -> bool:
+    """Whether a finding counts only when it is found a second time.
 
-
-def _tried(source: Source, query: str) -> Finding:
-    """What is wrong with a query of a user's. KEDA takes one finite number in a vector and nothing else (prometheus_scaler.go, v2.21.0)."""
-    try:
-        rows = source.ask(query)
-    except Unmeasured as error:
-        return Finding(Clue.BAD_QUERY, str(error))
-    if not rows:
-        return Finding(Clue.EMPTY)
-    if len(rows) > 1:
-        return Finding(Clue.BAD_QUERY, "it gives several numbers")
-    return Finding(Clue.RECORDED) if math.isfinite(rows[0][1]) else Finding(Clue.BAD_QUERY, f"it gives {rows[0][1]}")
+    Args:
+        finding: What was found.
+        old: What is known.
+        doubt: What was found the last time, and did not count.
+    """
+    if finding.clue is Clue.UNREACHABLE:
+        # One round without an answer is no reason to forget what is known.
+        return old is not None and Clue.UNREACHABLE not in {old.clue, doubt.clue if doubt else None}
+    if finding.clue is Clue.UNRECORDED:
+        # Of series that have just come the rules have not made anything yet: a rate takes two scrapes.
+        return old is not None and finding not in {old, doubt}
+    # What is all there may just have come: the autoscaler has its next look first.
+    fresh = finding.clue in {Clue.RECORDED, Clue.UNASKED} and finding.offered is not False
+    return fresh and finding not in {old, doubt}

@@ -18,7 +18,7 @@ class Reason(StrEnum):
     FELL_BACK = "FellBack"
     """The weights are there, but replicas read the store because peers did not deliver."""
     PAUSED = "Paused"
-    """`spec.paused` is set: nothing is changed until it is not."""
+    """`spec.paused` is set: nothing is changed until it is not. Of measures: KEDA is paused by an annotation."""
 
     # On the way.
     STARTING = "Starting"
