@@ -189,7 +189,9 @@ def test_shared_cards_say_so_at_once(scene: Scene, metrics: PrometheusAdapter) -
     share = {"count": 1, "provider": "nvidia", "sharing": "TimeSlicing"}
     scene.space.model("shared", accelerator=share, scaling=scaling())
     scene.wait(
-        "shared", "SharedDeviceMetric", "DCGM measures the whole card, which other pods share: scale on requests"
+        "shared",
+        "SharedDeviceMetric",
+        "DCGM measures the whole card, which other pods share: scale on RequestsPerSecond",
     )
     scene.space.delete("InferenceModel", "shared")
 

@@ -93,6 +93,7 @@ def test_autoscaler_that_cannot_be_written() -> None:
     result = run(text=GOOD + block)
     assert "ScaledObject" not in {obj["kind"] for obj in objects(result)}
     assert "version v1: KEDA is not told where Prometheus is" in result.stderr
+    assert result.stderr.endswith(" Here: --keda-prometheus-url URL.\n")
     result = run("--keda-prometheus-url", "http://prometheus:9090", text=GOOD + block)
     assert "ScaledObject" in {obj["kind"] for obj in objects(result)}
     assert result.stderr == ""
@@ -221,6 +222,21 @@ def test_warnings_of_cards() -> None:
     found = [item for item in objects(result) if item["kind"] == "Deployment"]
     env = [item["spec"]["template"]["spec"]["containers"][0]["env"] for item in found]
     assert all({"name": "NVIDIA_VISIBLE_DEVICES", "value": "0,1"} in it for it in env)
+
+
+def test_a_measure_that_never_comes() -> None:
+    """A metric of cards that nobody measures is told once for its versions, unless the installation's exporter measures it."""
+    asked = (
+        "  accelerator: {sharing: MPS}\n  scaling: {maxReplicas: 2, metrics: [{type: GPUUtilization, target: 70}]}\n"
+    )
+    found = run("--mesh", "istio", *HOSTED, text=SPLIT + asked)
+    (line,) = found.stderr.splitlines()
+    assert line.startswith(
+        "default/resnet: version v1, v2, v3: warning: scaling.metrics: GPUUtilization has no value with provider nvidia: DCGM"
+        " measures the whole card"
+    )
+    assert found.exit_code == 0
+    assert run("--mesh", "istio", *HOSTED, "--dcgm-shared-per-process", text=SPLIT + asked).stderr == ""
 
 
 def test_the_provider_of_an_installation() -> None:

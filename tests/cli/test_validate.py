@@ -137,6 +137,46 @@ def test_warnings_of_versions(tmp_path: Path) -> None:
     assert (verdict["valid"], result.stderr) == (True, "")
 
 
+SCALES = """\
+  scaling:
+    maxReplicas: 4
+    metrics:
+    - {type: RequestsPerSecond, target: 20}
+    - {type: GPUUtilization, target: 70}
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("provider: aliyun, memoryPerCard: 1Gi", "provider aliyun: DCGM measures the whole card"),
+        ("provider: visible-devices, devices: ['0']", "provider visible-devices: DCGM does not know which pod"),
+        ("provider: nvidia, sharing: MPS", "provider nvidia: DCGM measures the whole card"),
+        ("provider: hami, mode: MIG, memoryPerCard: 5Gi", "provider hami: HAMi's library, which measures, is not in"),
+    ],
+)
+def test_a_measure_that_never_comes(tmp_path: Path, asked: str, words: str) -> None:
+    """Where nobody measures a pod's cards, a metric of them is told as a warning with its line; the verdict stays good."""
+    text = CARDS.replace("provider: visible-devices, devices: ['0']", asked)
+    result = run(tmp_path, text + SCALES)
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/model.yaml:1: resnet is valid\n")
+    (line,) = [it for it in result.stderr.splitlines() if "scaling" in it]
+    told = f"{tmp_path}/model.yaml:13: resnet: warning: scaling.metrics: GPUUtilization has no value with {words}"
+    assert line.startswith(told)
+    assert "scale on" in line
+    fixed = run(tmp_path, text + SCALES.replace("maxReplicas: 4", "maxReplicas: 1"))
+    assert "scaling.metrics" not in fixed.stderr
+
+
+def test_a_measure_that_comes(tmp_path: Path) -> None:
+    """Metrics of cards that an exporter can measure, and those of requests with cards that none can, have no warning."""
+    for asked in ("provider: nvidia", "provider: hami, memoryPerCard: 5Gi", "provider: dra"):
+        text = CARDS.replace("provider: visible-devices, devices: ['0']", asked)
+        assert run(tmp_path, text + SCALES).stderr == ""
+    requests = SCALES.replace("    - {type: GPUUtilization, target: 70}\n", "")
+    assert "scaling" not in run(tmp_path, CARDS + requests).stderr
+
+
 def test_nothing_to_warn_of(tmp_path: Path) -> None:
     """Whole cards, a provider that the installation chooses, and what is not valid have no warnings."""
     for asked in ("provider: nvidia", "memoryPerCard: 1Gi", "provider: aliyun"):

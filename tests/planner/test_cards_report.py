@@ -60,7 +60,7 @@ def test_why_nobody_measures() -> None:
     """Where no metric is of one replica alone, the reason is there."""
     shared = told(world({"provider": "nvidia", "sharing": "TimeSlicing"}))
     assert shared["utilization"].startswith("None. ")
-    assert "scale on requests" in shared["utilization"]
+    assert "scale on RequestsPerSecond" in shared["utilization"]
 
 
 def test_without_cards_nothing_is_said() -> None:

@@ -193,8 +193,48 @@ def test_cards_that_nobody_measures(accelerator: Any, reason: str) -> None:
     world.looks(NONE, condition=UNKNOWN)
     status, told, words = world.says()
     assert (status, told) == ("False", reason)
-    assert "scale on requests" in words
+    assert "scale on " in words
+    assert words.endswith("Until then the number of replicas stays as it is.")
     assert world.tell().asks == ()
+
+
+SHARED = {"count": 1, "provider": "nvidia", "sharing": "TimeSlicing"}
+
+
+def test_shared_cards_beside_another_measure() -> None:
+    """With a measure of requests beside it replicas are added; a copy that has a value is told all the same."""
+    world = Scaled(UTILIZATION, QUEUE, accelerator=SHARED)
+    world.looks(NONE, pods("pantala_queue_length", "2"))
+    status, reason, words = world.says()
+    assert (status, reason) == ("False", "SharedDeviceMetric")
+    assert (
+        "or measure each pod and set the chart's value autoscaling.dcgm.sharedPerProcess. Until then replicas" in words
+    )
+    assert words.endswith("Until then replicas are added, but none is removed.")
+    world.looks(pods(GPU, "42"), pods("pantala_queue_length", "2"))
+    assert world.says()[:2] == ("False", "SharedDeviceMetric")
+    assert world.says()[2].endswith("autoscaling.dcgm.sharedPerProcess.")
+
+
+def test_cards_that_are_only_counted() -> None:
+    """Of aliyun's cards no setting makes a measure of each pod, so none is named."""
+    world = Scaled(accelerator={"provider": "aliyun", "memoryPerCard": "1Gi"})
+    world.looks(NONE, condition=UNKNOWN)
+    status, reason, words = world.says()
+    assert (status, reason) == ("False", "SharedDeviceMetric")
+    assert "sharedPerProcess" not in words
+    assert "scale on RequestsPerSecond" in words
+
+
+@pytest.mark.parametrize("clue", [Clue.NAMELESS, Clue.ELSEWHERE])
+def test_cards_by_claims(clue: Clue) -> None:
+    """Where the exporter names no pod with a claim the step is the exporter's switch for claims, not names of resources."""
+    world = Scaled(accelerator={"count": 1, "provider": "dra"})
+    world.looks(NONE, condition=UNKNOWN)
+    world.probed = found(clue, "DCGM_FI_DEV_GPU_UTIL")
+    words = world.says()[2]
+    assert "set KUBERNETES_ENABLE_DRA=true in dcgm-exporter" in words
+    assert "NVIDIA_RESOURCE_NAMES" not in words
 
 
 def test_shared_cards_that_are_measured_per_process() -> None:
@@ -223,6 +263,7 @@ def test_keda_refuses_the_object() -> None:
     refusal = {"type": "Ready", "status": "False", "reason": "ScaledObjectCheckFailed", "message": "no such trigger"}
     world.children[SCALED_OBJECT]["status"] = {"conditions": [refusal]}
     assert "no such trigger" in world.says()[2]
+    assert "kubectl -n vision describe scaledobject resnet-v1`" in world.says()[2]
 
 
 def test_kedas_values() -> None:

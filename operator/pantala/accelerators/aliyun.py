@@ -20,6 +20,11 @@ _NOT_KEPT = (
     "accelerator.memoryPerCard: aliyun only counts memory, and nothing keeps this model or its neighbours to it; give the"
     " server a limit of its own, or use hami, volcano or mig where that matters."
 )
+_SHARED = NoUtilization(
+    "DCGM measures the whole card, which other pods share: scale on RequestsPerSecond or QueueLength, or give the model whole"
+    " cards.",
+    shared=True,
+)
 
 
 class Aliyun:
@@ -38,7 +43,7 @@ class Aliyun:
 
     def utilization(self, spec: Accelerator) -> Utilization | NoUtilization:  # noqa: ARG002 - the protocol's
         """None: gpushare measures nothing, and DCGM the whole card."""
-        return nvidia.SHARED_CARD
+        return _SHARED
 
     def offers(self, node: Manifest, settings: AcceleratorSettings) -> tuple[Offer, ...]:
         """Memory that the node advertises; each of its cards counts as much as the first."""

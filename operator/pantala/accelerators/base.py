@@ -83,6 +83,8 @@ class NoUtilization:
     """There is no such series, and why: a sentence for people."""
 
     why: str
+    shared: bool = False
+    """Whether there is one, but of the whole card, which other pods use too."""
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,11 @@ _NOT_APART = (
 )
 _DCGM = Utilization("DCGM_FI_DEV_GPU_UTIL", 1.0, "pod", "namespace")
 SHARED_CARD = NoUtilization(
-    "DCGM measures the whole card, which other pods share: scale on requests, or give the model whole cards."
+    "DCGM measures the whole card, which other pods share: scale on RequestsPerSecond or QueueLength, give the model whole cards,"
+    " or measure each pod and set the chart's value autoscaling.dcgm.sharedPerProcess.",
+    shared=True,
 )
+"""Unless the exporter measures each pod's own processes: then it is what of whole cards is `Utilization`."""
 
 
 class Nvidia:

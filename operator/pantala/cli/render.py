@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import click
 
+from pantala.api import resolve
 from pantala.api.model import InferenceModel
 from pantala.cli import access, difference, options, output, resources
 from pantala.cli.failures import ERROR
@@ -18,7 +19,9 @@ from pantala.cluster.resources import wave
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Manifest, Ref
 from pantala.planner import plan as planning
+from pantala.planner import scaling
 from pantala.planner.observed import Mesh, Observed
+from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
 
 NEW_UID = "00000000-0000-0000-0000-000000000000"
@@ -83,8 +86,8 @@ def rendered(
     made = planning.plan(model, live, settings, now)
     where = f"{model.metadata.namespace}/{model.metadata.name}"
     notes = [f"{where}: spec.paused is set, so the operator writes nothing."] if made.paused else []
-    notes += [f"{where}: {words}" for words in _warnings(made)]
-    notes += [f"{where}: version {name}: {it.message}" for name, it in sorted(made.held.items())]
+    notes += [f"{where}: {words}" for words in _warnings(model, made)]
+    notes += [f"{where}: version {name}: {_held(it)}" for name, it in sorted(made.held.items())]
     problems = [f"{where}: version {name}: {bad.field}: {bad.message}" for name, bad in sorted(made.invalid.items())]
     for problem in () if made.paused else made.routing.problems:
         if problem.reason is Reason.MESH_MISSING and around is None and settings.mesh == "auto":
@@ -96,11 +99,20 @@ def rendered(
     return Rendered(tuple(apply), made.delete, tuple(notes), tuple(problems))
 
 
-def _warnings(made: planning.Plan) -> list[str]:
-    """What the providers of cards have to say, each once, with the versions."""
+def _held(problem: Problem) -> str:
+    """Why there is no autoscaler, with what stands here for the values of the chart that the words name."""
+    here = " Here: --keda-prometheus-url URL." if problem.reason is Reason.TRIGGER_FAILED else ""
+    return f"{problem.message}{here}"
+
+
+def _warnings(model: InferenceModel, made: planning.Plan) -> list[str]:
+    """What is to be known of cards, and of measures of them that no autoscaler gets, each once, with the versions."""
     found: dict[str, list[str]] = {}
     for name, cards in made.cards.items():
-        for words in cards.claim.warnings:
+        version = resolve.find(model, name)
+        resolved = None if version is None else resolve.resolve(model, name)
+        never = () if resolved is None else scaling.warnings(resolved, cards.provider, made.autoscaling)
+        for words in (*cards.claim.warnings, *(words for _, words in never)):
             found.setdefault(words, []).append(name)
     return [f"version {', '.join(names)}: warning: {words}" for words, names in found.items()]
 

@@ -14,8 +14,9 @@ from pantala.accelerators import registry as accelerators
 from pantala.api import base, resolve
 from pantala.api.check import Problem, check
 from pantala.api.model import InferenceModel
-from pantala.manifest.settings import AcceleratorSettings
+from pantala.manifest.settings import AcceleratorSettings, AutoscalingSettings
 from pantala.manifest.types import Invalid
+from pantala.planner import scaling
 
 INVALID = 1
 """Exit code: some resource is not valid."""
@@ -141,17 +142,21 @@ def _verdict(obj: dict[str, Any]) -> tuple[str, tuple[Problem, ...]]:
 
 
 def _warnings(obj: dict[str, Any]) -> tuple[Problem, ...]:
-    """What providers of cards have to say to a valid resource, each once; without a provider the installation chooses one."""
+    """What to know of the cards of a valid resource, each once; without a provider the installation chooses one."""
     model = InferenceModel.read({"metadata": {"name": obj["metadata"]["name"]}, "spec": obj["spec"]})
     found: dict[Problem, None] = {}
     for index, version in enumerate(model.spec.versions):
-        asked = resolve.resolve(model, version.name).accelerator
+        resolved = resolve.resolve(model, version.name)
+        asked = resolved.accelerator
         if asked is None or asked.provider is None:
             continue
         claim = accelerators.claim(asked, asked.provider, AcceleratorSettings())
         where = f"spec.versions[{index}].accelerator" if version.accelerator else "spec.accelerator"
         if not isinstance(claim, Invalid):
             found |= dict.fromkeys(Problem(where, words) for words in claim.warnings)
+        where = f"spec.versions[{index}].scaling" if version.scaling else "spec.scaling"
+        never = scaling.warnings(resolved, asked.provider, AutoscalingSettings())
+        found |= dict.fromkeys(Problem(f"{where}.metrics[{place}]", words) for place, words in never)
     return tuple(found)
 
 
@@ -174,7 +179,7 @@ def validate(files: tuple[str, ...], output: str) -> None:
 
     Gives the verdicts and messages of the API server, and finds fields that do not exist, which an API server may drop in
     silence. FILE is YAML or JSON, several documents are fine, and - reads standard input. Resources of other kinds are
-    passed over. What is valid but surprising, such as cards that nobody reserves, is a warning on standard error.
+    passed over. What is valid but surprising, such as cards that nobody reserves or measures, is a warning on standard error.
 
     Exit code: 0 all are valid, 1 some are not, 2 a file cannot be read or holds no InferenceModel.
     """

@@ -30,17 +30,20 @@ _FRAMES = (
 """What frames the words that matter, or says nothing: of Kubernetes (podautoscaler, v1.36.1), KEDA (v2.21.0) and gRPC."""
 
 
-def explain(ask: Ask, finding: Finding, view: View) -> tuple[Reason, str]:
+def explain(ask: Ask, finding: Finding, view: View, provider: str | None = None) -> tuple[Reason, str]:
     """Why a measure is missing.
 
     Args:
         ask: The measure.
         finding: What was found out about it.
         view: The autoscaler that misses it.
+        provider: Who hands out the cards of the version.
 
     Returns:
         The reason, and what follows the name of the measure in a sentence, with the next step.
     """
+    if finding.clue in _OF_CARDS:
+        return _OF_CARDS[finding.clue](ask, finding, provider)
     if finding.clue in _ON_THE_WAY:
         return _ON_THE_WAY[finding.clue](ask, finding)
     unasked = finding.clue is Clue.UNASKED and ask.group == CUSTOM
@@ -103,7 +106,7 @@ def _nothing(ask: Ask, finding: Finding) -> tuple[Reason, str]:  # noqa: ARG001 
     return Reason.NO_SERIES, f"{words}, of any card: install {exporter} and let Prometheus scrape it ({_DOCS})."
 
 
-def _elsewhere(ask: Ask, finding: Finding) -> tuple[Reason, str]:
+def _elsewhere(ask: Ask, finding: Finding, provider: str | None) -> tuple[Reason, str]:
     words = f"Prometheus has {finding.detail}, but not of the replicas of this version"
     if ask.signal.source is Source.SERVICE:
         step = "send it a request, and see whether Prometheus scrapes the sidecars of who sends them."
@@ -111,12 +114,21 @@ def _elsewhere(ask: Ask, finding: Finding) -> tuple[Reason, str]:
         step = "see whether Prometheus scrapes their pods (manifests/prometheus-scrape.yaml)."
     else:
         step = f"see whether {_exporter(ask)} runs on their nodes and is scraped there."
+        if provider == "dra":
+            # It may name pods with cards of the device plugin, and none with a claim.
+            step = f"{_CLAIMS}, and {step}"
     return Reason.NO_SERIES, f"{words}: {step}"
 
 
-def _nameless(ask: Ask, finding: Finding) -> tuple[Reason, str]:
+_CLAIMS = "set KUBERNETES_ENABLE_DRA=true in dcgm-exporter, with the right to read ResourceSlices"
+"""By which it learns of pods whose cards come by a claim (NVIDIA/dcgm-exporter, internal/pkg/transformation/kubernetes.go)."""
+
+
+def _nameless(ask: Ask, finding: Finding, provider: str | None) -> tuple[Reason, str]:
     step = f"see why {_exporter(ask)} does not tell the pods, and that no relabelling drops its labels."
-    if _exporter(ask) == DCGM:
+    if _exporter(ask) == DCGM and provider == "dra":
+        step = f"{_CLAIMS}, beside DCGM_EXPORTER_KUBERNETES=true."
+    elif _exporter(ask) == DCGM:
         step = (
             "set DCGM_EXPORTER_KUBERNETES=true in dcgm-exporter, and NVIDIA_RESOURCE_NAMES if the resource of the cards is not"
             " called nvidia.com/gpu."
@@ -160,6 +172,7 @@ def _bad_query(ask: Ask, finding: Finding) -> tuple[Reason, str]:  # noqa: ARG00
     return Reason.TRIGGER_FAILED, words
 
 
+_OF_CARDS = {Clue.ELSEWHERE: _elsewhere, Clue.NAMELESS: _nameless}
 _ON_THE_WAY = {
     Clue.EMPTY: _empty,
     Clue.BAD_QUERY: _bad_query,
@@ -167,8 +180,6 @@ _ON_THE_WAY = {
     Clue.API_DOWN: _no_api,
     Clue.UNREACHABLE: _unreachable,
     Clue.NOTHING: _nothing,
-    Clue.ELSEWHERE: _elsewhere,
-    Clue.NAMELESS: _nameless,
     Clue.MISLABELED: _mislabeled,
     Clue.COPIES: _copies,
     Clue.UNRECORDED: _unrecorded,

@@ -14,7 +14,6 @@ from typing import Any
 
 from pantala import naming
 from pantala.accelerators.base import NoUtilization, Utilization
-from pantala.accelerators.nvidia import SHARED_CARD
 from pantala.api import resolve
 from pantala.api.model import InferenceModel
 from pantala.autoscaling import raw, signals
@@ -130,9 +129,11 @@ def _certain(it: Around) -> Statement | None:
     held = it.plan.held.get(view.version)
     if held is not None:
         return _false(view.version, held.reason, held.message)
-    shared = [signal for signal in view.signals if signal.series in _GPU and _unusable(it) == SHARED_CARD]
-    if shared:
-        return _false(view.version, Reason.SHARED_DEVICE_METRIC, _of(shared, SHARED_CARD.why))
+    never = _unusable(it)
+    cards = [signal for signal in view.signals if signal.series in _GPU]
+    if cards and never is not None and never.shared:
+        words = " ".join((_of(cards, never.why), *_effect(view, len(cards))))
+        return _false(view.version, Reason.SHARED_DEVICE_METRIC, words)
     if view.hpa is None and view.keda("Paused").get("status") == "True":
         return Statement(_paused(it))
     if view.state is State.AMBIGUOUS:
@@ -146,6 +147,13 @@ def _certain(it: Around) -> Statement | None:
         words = f"The autoscaler of version {view.version} has a value of each measure: {names}."
         return Statement(Condition(_TYPE, status=True, reason=Reason.METRICS_FOUND, message=words))
     return None
+
+
+def _effect(view: View, without: int) -> tuple[str, ...]:
+    """What becomes of the replicas while so many measures have no value; empty if they have one that is not theirs."""
+    if view.state is State.FOUND:
+        return ()
+    return (_STAYS if view.state is State.FAILED or without == len(view.signals) else _GROWS,)
 
 
 def _paused(it: Around) -> Condition:
@@ -166,7 +174,9 @@ def _without_hpa(it: Around) -> Statement:
     """KEDA has made no HPA of the ScaledObject."""
     told = it.view.keda("Ready")
     if told.get("status") == "False":
-        words = f"KEDA does not take the ScaledObject ({metric_words.spoken(it.view)}): see `kubectl describe scaledobject`. {_STAYS}"
+        name = naming.child_name(it.seen.name, it.view.version)
+        step = f"see `kubectl -n {it.seen.namespace} describe scaledobject {name}`."
+        words = f"KEDA does not take the ScaledObject ({metric_words.spoken(it.view)}): {step} {_STAYS}"
     else:
         words = f"KEDA has not made an HPA of the ScaledObject: see whether keda-operator runs. {_STAYS}"
     return _false(it.view.version, Reason.TRIGGER_FAILED, words)
@@ -188,7 +198,7 @@ def _missing(it: Around, ready: tuple[str, ...]) -> Statement:
         return Statement(None if before else _starting(view), asks)
     causes: dict[tuple[Reason, str], list[Signal]] = {}
     for ask, finding in known:
-        causes.setdefault(metric_words.explain(ask, finding, view), []).append(ask.signal)
+        causes.setdefault(metric_words.explain(ask, finding, view, it.provider), []).append(ask.signal)
     words = " ".join(_of(found, text) for (_, text), found in causes.items())
     first = min((reason for reason, _ in causes), key=_ROOTS.index)
     return _false(view.version, first, f"{words} {effect}", asks)
@@ -227,11 +237,7 @@ def _unusable(it: Around) -> NoUtilization | None:
     """Why there is no measure of the cards of this version, whatever is installed; None if there may be one."""
     if resolve.find(it.model, it.view.version) is None:
         return None
-    found = scaling.utilization(resolve.resolve(it.model, it.view.version), it.provider)
-    if not isinstance(found, NoUtilization):
-        return None
-    measured = it.plan.autoscaling.shared_per_process and it.provider == "nvidia" and found == SHARED_CARD
-    return None if measured else found
+    return scaling.unmeasured(resolve.resolve(it.model, it.view.version), it.provider, it.plan.autoscaling)
 
 
 def _settled(pods: Iterable[Mapping[str, Any]], grace: float, now: datetime) -> tuple[tuple[str, ...], float | None]:

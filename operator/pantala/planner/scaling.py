@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 from pantala.accelerators.base import NoUtilization, Utilization
+from pantala.accelerators.nvidia import SHARED_CARD
 from pantala.accelerators.registry import PROVIDERS
 from pantala.api.resolve import ResolvedVersion
 from pantala.api.scaling import Metric
-from pantala.autoscaling import signals
+from pantala.autoscaling import hpa, signals
 from pantala.autoscaling.signals import Signal, Source
+from pantala.manifest.settings import AutoscalingSettings
 
 _PODS = {
     "GPUMemory": (signals.GPU_MEMORY, True),
@@ -17,6 +20,7 @@ _PODS = {
     "QueueTime": (signals.QUEUE_TIME, True),
 }
 """Series of a metric that is read of pods, and whether it is a mean."""
+_OF_CARDS = frozenset({"GPUUtilization", "GPUMemory"})
 _RESOURCES = {"CPUUtilization": "cpu", "MemoryUtilization": "memory"}
 _WHOLE = 100
 
@@ -43,6 +47,32 @@ def utilization(version: ResolvedVersion, provider: str | None) -> Utilization |
     if version.accelerator is None or known is None:
         return None
     return known.utilization(version.accelerator.model_copy(update={"provider": provider}))
+
+
+def unmeasured(version: ResolvedVersion, provider: str | None, settings: AutoscalingSettings) -> NoUtilization | None:
+    """Why there is no measure of the cards of a version, whatever else is installed; None if there may be one, or no cards."""
+    found = utilization(version, provider)
+    if not isinstance(found, NoUtilization):
+        return None
+    return None if settings.shared_per_process and found == SHARED_CARD else found
+
+
+def warnings(
+    version: ResolvedVersion, provider: str | None, settings: AutoscalingSettings
+) -> Iterator[tuple[int, str]]:
+    """Measures of an autoscaler that never get a value: the place in `scaling.metrics`, and a sentence with the next step.
+
+    Args:
+        version: The version.
+        provider: Who hands out its cards.
+        settings: The installation's: whether its exporter measures each pod of a shared card.
+    """
+    why = unmeasured(version, provider, settings)
+    if why is None or not hpa.wanted(version.scaling):
+        return
+    for index, metric in enumerate(version.scaling.metrics or ()):
+        if metric.type in _OF_CARDS:
+            yield index, f"scaling.metrics: {metric.type} has no value with provider {provider}: {why.why}"
 
 
 def _signal(version: ResolvedVersion, metric: Metric, provider: str | None) -> Signal:
