@@ -216,12 +216,16 @@ def test_the_pages_can_be_elsewhere(helm: Helm) -> None:
 
 
 def test_a_prometheus_rule_needs_its_crd(helm: Helm) -> None:
-    """With Prometheus Operator the same rules are a PrometheusRule with the labels of the values; switched off, nothing is left."""
+    """With Prometheus Operator the same rules are a PrometheusRule with the labels of the values.
+
+    Without alerts what the dashboards need is left, under another name; without both nothing is.
+    """
     api = "--api-versions=monitoring.coreos.com/v1/PrometheusRule"
     values = {"monitoring": {"alerts": {"labels": {"release": "prometheus"}}}}
 
     def made(values: dict[str, Any], *arguments: str) -> list[dict[str, Any]]:
-        return [it for it in documents(helm.template(values, *arguments)) if it["metadata"]["name"] == "pantala-alerts"]
+        names = ("pantala-alerts", "pantala-requests")
+        return [it for it in documents(helm.template(values, *arguments)) if it["metadata"]["name"] in names]
 
     assert [it["kind"] for it in made(values)] == ["ConfigMap"]
     (rule,) = of_kind(made(values, api), "PrometheusRule")
@@ -230,5 +234,7 @@ def test_a_prometheus_rule_needs_its_crd(helm: Helm) -> None:
     assert sorted(rule["spec"]["groups"], key=lambda it: it["name"]) == sorted(groups, key=lambda it: it["name"])
     off = {"monitoring": {"alerts": {"enabled": False}, "dashboards": {"enabled": False}}}
     assert made(off, api) == []
-    (recorded,) = of_kind(made({"monitoring": {"alerts": {"enabled": False}}}), "ConfigMap")
-    assert set(recorded["data"]) == {"pantala.requests.yaml"}
+    recorded, rule = made({"monitoring": {"alerts": {"enabled": False}}}, api)
+    assert (recorded["kind"], set(recorded["data"])) == ("ConfigMap", {"pantala.requests.yaml"})
+    assert {it["metadata"]["name"] for it in (recorded, rule)} == {"pantala-requests"}
+    assert not [it for group in rule["spec"]["groups"] for it in group["rules"] if "alert" in it]

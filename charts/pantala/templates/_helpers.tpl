@@ -63,6 +63,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.service.enabled (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/ServiceMonitor") }}true{{ end }}
 {{- end }}
 
+{{/* Name of the rules of dashboards and alerts: without alerts there are those alone that count requests. */}}
+{{- define "pantala.alertsName" -}}
+{{- printf "%s-%s" (include "pantala.fullname" .) (ternary "alerts" "requests" .Values.monitoring.alerts.enabled) }}
+{{- end }}
+
 {{/* Seconds of a duration such as 1m30s or 500ms. */}}
 {{- define "pantala.seconds" -}}
 {{- $sum := 0.0 }}
