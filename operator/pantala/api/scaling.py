@@ -26,7 +26,7 @@ class Metric(Block):
     type: MetricType = Field(examples=["GPUUtilization"])
     """What is measured of each replica. GPUUtilization and GPUMemory: use of its cards, or of its share of a card, in percent of what is granted. RequestsPerSecond: requests that it answers in a second. QueueLength: requests that wait in the server. QueueTime: how long they wait, in milliseconds. CPUUtilization and MemoryUtilization: in percent of what is requested."""
     target: Annotated[int, Field(ge=1, le=1000000)] = Field(examples=[70])
-    """The value that the autoscaler aims at, as a mean over the replicas: percent, requests, or milliseconds."""
+    """The value that the autoscaler aims at, as a mean over the replicas: percent, requests, or milliseconds, as a whole number (70, not 0.7)."""
 
 
 class PrometheusQuery(Block):
@@ -35,11 +35,11 @@ class PrometheusQuery(Block):
     name: Label = Field(examples=["tokens"])
     """Name of the measure in the status."""
     query: Annotated[str, Field(min_length=1, max_length=2048)] = Field(
-        examples=['sum(rate(generated_tokens_total{namespace="vision"}[1m]))']
+        examples=['sum(rate(generated_tokens_total{namespace="vision",pod=~"bert-v1-.+"}[1m]))']
     )
-    """PromQL that gives one number. No answer is no data: the number of replicas then stays as it is."""
+    """PromQL that gives one number. No answer is no data: the number of replicas then stays as it is. Every version has an autoscaler of its own, which asks the query as it stands: so let it be of the pods of one version (`pod=~"NAME-VERSION-.+"`), and where several run put `scaling` into each of `versions[]`."""
     target: Annotated[str, Field(max_length=16, pattern=r"^[0-9]{1,9}([.][0-9]{1,3})?$")] = Field(examples=["1000"])
-    """The value that the autoscaler aims at, a decimal number above zero."""
+    """The value that the autoscaler aims at, a decimal number above zero: in quotes, with up to three decimals, such as '250' or '0.5'."""
     metric_type: Literal["AverageValue", "Value"] = Field(default="AverageValue", examples=["AverageValue"])
     """AverageValue: the number is a total, and is divided by the number of replicas before it is compared with `target`. Value: it is compared as it is, such as a latency."""
 
@@ -81,7 +81,7 @@ class Scaling(Block):
     """How many replicas run."""
 
     min_replicas: Annotated[int, Field(ge=1, le=1000)] = Field(default=1, examples=[1])
-    """Least number of replicas."""
+    """Least number of replicas; zero is not possible yet."""
     max_replicas: Annotated[int, Field(ge=1, le=1000)] | None = Field(default=None, examples=[8])
     """Most replicas; more than `minReplicas` needs `metrics` or `prometheus`. Default: minReplicas (a fixed number)."""
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1, max_length=7), list_map("type")] | None = Field(
