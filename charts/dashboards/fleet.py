@@ -3,7 +3,7 @@
 from typing import Any
 
 from panels import GREEN, RED, YELLOW, Query, Row, dashboard, lines, stacked, stat, table, variable
-from queries import PHASES, by_pod, by_service
+from queries import PHASES, by_pod, by_service, use_of_cards
 
 MINE = 'namespace=~"$namespace"'
 NAME = "{{namespace}}/{{model}}"
@@ -98,10 +98,10 @@ def _load() -> Row:
         [
             lines(
                 "Use of cards",
-                f"Mean over a model's replicas of the time in which their cards worked. {most}",
-                _top(by_pod("pantala_gpu_utilization", MINE), "avg"),
+                "Mean over a model's replicas of the time in which their cards worked, in percent of what they are granted of a"
+                f" card. {most}",
+                _top(use_of_cards(MINE), "avg"),
                 unit="percent",
-                limits=(0, 100),
             ),
             lines(
                 "Memory of cards",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from panels import GREEN, RED, YELLOW, Panel, Query, Row, dashboard, lines, stacked, stat, table, timeline, variable
-from queries import PHASES, by_pod, by_service, state
+from queries import PHASES, by_pod, by_service, state, use_of_cards
 
 MINE = 'namespace="$namespace",model="$model"'
 CHOSEN = f'{MINE},version=~"$version"'
@@ -24,13 +24,13 @@ def _replicas(kind: str) -> str:
 def _per_replica() -> dict[str, str]:
     """Measures that Prometheus knows, by their name in the spec: means over the replicas of each version."""
     means = {
-        "GPUUtilization": "pantala_gpu_utilization",
         "GPUMemory": "pantala_gpu_memory",
         "RequestsPerSecond": "pantala_requests_per_second",
         "QueueLength": "pantala_queue_length",
         "QueueTime": "pantala_queue_milliseconds",
     }
     found = {measure: f"avg by (version) ({by_pod(series, CHOSEN)})" for measure, series in means.items()}
+    found = {"GPUUtilization": f"avg by (version) ({use_of_cards(CHOSEN)})", **found}
     counted = f"sum by (version) ({by_service('pantala_service_requests_per_second', CHOSEN)})"
     found["RequestsPerSecond"] = f"({found['RequestsPerSecond']} or {counted} / ({_replicas('ready')} > 0))"
     return found
@@ -123,9 +123,8 @@ def _autoscaler() -> Row:
             ),
             lines(
                 "Measures, in percent of their targets",
-                "At 100 a measure is at its target: the one that is highest decides. With a share of a card, GPU measures are percent"
-                " of the whole card here, and the autoscaler's of what is granted. CPU and memory are not in Prometheus, and queries"
-                " of your own not here.",
+                "At 100 a measure is at its target: the one that is highest decides. With a share of a card, its use is percent of what"
+                " is granted. CPU and memory are not in Prometheus, and queries of your own not here.",
                 [
                     Query(f"100 * {mean} / on (version) {_target(measure)}", f"{{{{version}}}} {measure}")
                     for measure, mean in _per_replica().items()
@@ -204,18 +203,21 @@ def _traffic() -> Row:
 
 def _pods() -> Row:
     def each(title: str, description: str, series: str, unit: str, **more: Any) -> Panel:
-        query = Query(f"max by (pod, node) ({by_pod(series, CHOSEN, 'node')})", "{{pod}} on {{node}}")
+        return drawn(title, description, by_pod(series, CHOSEN, "node"), unit, **more)
+
+    def drawn(title: str, description: str, series: str, unit: str, **more: Any) -> Panel:
+        query = Query(f"max by (pod, node) ({series})", "{{pod}} on {{node}}")
         return lines(title, description, [query], unit=unit, width=12, **more)
 
     return Row(
         "Replicas: cards and queues",
         [
-            each(
+            drawn(
                 "Use of cards",
-                "Percent of the time in which the cards of each pod worked, in the mean of them.",
-                "pantala_gpu_utilization",
+                "Percent of the time in which the cards of each pod worked, in the mean of them. With a share of a card percent of the"
+                " share: a pod that takes more than it was granted is above 100.",
+                use_of_cards(CHOSEN, "node"),
                 "percent",
-                limits=(0, 100),
             ),
             each(
                 "Memory of cards",

@@ -11,6 +11,12 @@ def by_pod(series: str, where: str, *more: str) -> str:
     return f"{series} * on (namespace, pod) group_left ({labels}) {pods}"
 
 
+def use_of_cards(where: str, *more: str) -> str:
+    """How busy the cards of each pod are, in percent of what the pod is granted of them, with its model and version."""
+    scale = f"max by (namespace, model, version) (pantala_version_gpu_scale{{{where}}})"
+    return f"{by_pod('pantala_gpu_utilization', where, *more)} * on (namespace, model, version) group_left () {scale}"
+
+
 def by_service(series: str, where: str) -> str:
     """A series of Services, with the model and version of each; of one at most, for two would be an error of the query."""
     known = f'max by (namespace, service, model, version) (pantala_version_info{{{where},service!=""}})'

@@ -29,6 +29,9 @@ SCALING = {
     "maxReplicas": 4,
     "metrics": [{"type": name, "target": target} for name, target in TARGETS.items()],
 }
+SHARED = "clip"
+"""The model on half of a card by HAMi."""
+SHARE = {"minReplicas": 1, "maxReplicas": 2, "metrics": [{"type": "GPUUtilization", "target": 70}]}
 QUEUES = {
     "minReplicas": 1,
     "maxReplicas": 3,
@@ -101,6 +104,7 @@ class Fleet:
         count, broken = self.replicas(minute, index), name == "broken" and minute > 90
         missing = name == "bert" and 120 <= minute < 180
         scaling = (SCALING, QUEUES)[index] if index < 2 else {"minReplicas": 1}
+        shared = name == SHARED
         wanted = {
             "autoscaler": {"engine": "HPA", "desiredReplicas": count, **({"missing": ["tokens"]} if missing else {})}
         }
@@ -119,7 +123,9 @@ class Fleet:
         state = "Failed" if broken else "Serving"
         v1 = {"name": "v1", "state": state, "desiredReplicas": max(1, count), "readyReplicas": count}
         v1 |= {"fetch": {"bytes": {"origin": 300_000_000, "peer": 2_000_000 * minute}}, "replicas": [ENTRY]}
-        versions = [{**v1, **(wanted if index < 2 else {}), "accelerator": {"provider": "nvidia"}}]
+        versions = [
+            {**v1, **(wanted if index < 2 else {}), "accelerator": {"provider": "hami" if shared else "nvidia"}}
+        ]
         share = min(50, minute // 4)
         traffic = [{"version": "v1", "asked": 100, "configured": 100}]
         if name == "resnet":
@@ -135,7 +141,9 @@ class Fleet:
             "traffic": traffic,
         }
         spec = {"runtime": {"name": "triton"}, "versions": [{"name": it["name"], "uri": "s3://a/b"} for it in versions]}
-        spec["versions"][0]["scaling"] = scaling
+        spec["versions"][0]["scaling"] = SHARE if shared else scaling
+        if shared:
+            spec["accelerator"] = {"corePercent": 50}
         meta = {"namespace": _namespace(index), "name": name, "uid": name, "resourceVersion": str(self._number)}
         self.cache.upsert(MODEL, {"kind": "InferenceModel", "metadata": meta, "spec": spec, "status": status})
         for version in versions:
@@ -185,11 +193,16 @@ class Fleet:
         space = _namespace(index)
         for number, pod in enumerate(pods):
             busy = min(100.0, 7 * load / max(1, len(pods)) + 3 * number)
-            card = f'gpu="{number}",UUID="GPU-{pod}",device="nvidia{number}",modelName="NVIDIA A100",namespace="{space}",pod="{pod}"'
-            exporter = f'{card},job="dcgm-exporter",instance="10.0.1.{number}:9400"'
-            yield f"DCGM_FI_DEV_GPU_UTIL{{{exporter}}} {busy:.0f}"
-            yield f"DCGM_FI_DEV_FB_USED{{{exporter}}} {20000 + 100 * busy:.0f}"
-            yield f"DCGM_FI_DEV_FB_FREE{{{exporter}}} {60000 - 100 * busy:.0f}"
+            where = f'namespace="{space}",pod="{pod}"'
+            if name == SHARED:
+                hami = f'{where},container="server",device_uuid="GPU-{pod}",job="hami",instance="10.0.1.1:9394"'
+                yield f"hami_container_device_utilization_ratio{{{hami}}} {busy / 2:.0f}"
+            else:
+                card = f'gpu="{number}",UUID="GPU-{pod}",device="nvidia{number}",modelName="NVIDIA A100",{where}'
+                exporter = f'{card},job="dcgm-exporter",instance="10.0.1.{number}:9400"'
+                yield f"DCGM_FI_DEV_GPU_UTIL{{{exporter}}} {busy:.0f}"
+                yield f"DCGM_FI_DEV_FB_USED{{{exporter}}} {20000 + 100 * busy:.0f}"
+                yield f"DCGM_FI_DEV_FB_FREE{{{exporter}}} {60000 - 100 * busy:.0f}"
             server = f'model="net",version="1",namespace="{space}",pod="{pod}",job="models",instance="{pod}:8002"'
             each, waiting = load / len(pods), max(0.0, (busy - 60) / 3)
             yield self._count(f"nv_inference_request_success{{{server}}}", 60 * each)

@@ -14,9 +14,13 @@ import yaml
 from prometheus_client import REGISTRY
 
 import pantala.handlers.operator  # noqa: F401 - registers the metrics of all parts
+from pantala.api import resolve
+from pantala.api.model import InferenceModel
 from pantala.autoscaling import signals
+from pantala.planner import scaling
 from pantala.reconcile import metrics
 from pantala.reconcile.exposition import FAMILIES
+from tests.charts.fleet import SHARED, Fleet
 from tests.charts.helm import CHART, ROOT, Helm, documents, of_kind
 from tests.charts.monitored import Monitored, recorded
 
@@ -157,6 +161,31 @@ def test_every_query_has_an_answer(monitored: Monitored, title: str, expr: str, 
     legend = target.get("legendFormat", "")
     for label in re.findall(r"{{(\w+)}}", legend):
         assert all(label in series["metric"] for series in found), (title, label)
+
+
+def test_use_of_a_share(monitored: Monitored) -> None:
+    """With half of a card its use is shown in percent of that half, and 100 percent of the target is where the HPA aims."""
+
+    def panel(title: str, series: str) -> dict[int, float]:
+        (expr,) = [expr for name, expr, _ in expressions() if name == title and series in expr]
+        query = chosen(expr, model=SHARED, namespace="text")
+        (found,) = [it for it in monitored.range(query) if it["metric"].get("model", SHARED) == SHARED]
+        return {int(time): float(value) for time, value in found["values"]}
+
+    (card,) = monitored.range(f'pantala_gpu_utilization{{pod=~"{SHARED}-.+"}}')
+    whole = {int(time): float(value) for time, value in card["values"]}
+    assert len(whole) > 200
+    for title in ("fleet: Use of cards", "model: Use of cards"):
+        assert panel(title, "pantala_gpu_utilization") == pytest.approx({time: 2 * it for time, it in whole.items()})
+    fleet = Fleet()
+    list(fleet.at(0))
+    (key,) = [key for key in fleet.cache.keys() if key.name == SHARED]  # noqa: SIM118 -- no mapping
+    seen = fleet.cache.observe(key)
+    assert seen is not None
+    version = resolve.resolve(InferenceModel.read({**seen.model, "status": {}}), "v1")
+    (signal,) = scaling.of(version, "hami")
+    aims = {time: 100 * it / float(signal.target) for time, it in whole.items()}
+    assert panel("model: Measures, in percent of their targets", "GPUUtilization") == pytest.approx(aims)
 
 
 def test_alerts_find_the_troubles_of_the_fleet(monitored: Monitored) -> None:

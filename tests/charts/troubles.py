@@ -33,12 +33,17 @@ HEALTHY: dict[str, str] = {
     f'pantala_version_replicas{{{VERSION},kind="ready"}}': "2",
     f'pantala_version_replicas{{{VERSION},kind="wanted"}}': "2",
     f'pantala_version_replicas{{{VERSION},kind="max"}}': "4",
+    f"pantala_version_gpu_scale{{{VERSION}}}": "1",
     'pantala_gpu_utilization{namespace="vision",pod="resnet-v1-a"}': "60",
     'pantala_gpu_utilization{namespace="vision",pod="resnet-v1-b"}': "0",
     'pantala_queue_length{namespace="vision",pod="resnet-v1-a"}': "2",
     'pantala_queue_length{namespace="vision",pod="resnet-v1-b"}': "15",
     'pantala_service_requests_per_second{namespace="vision",service="resnet-v1"}': "10",
     'pantala_service_error_percent{namespace="vision",service="resnet-v1"}': "1",
+    # Of a tenth of a card 4 percent of the card are much.
+    'pantala_pod_info{namespace="vision",model="small",version="v1",pod="small-v1-a",node="n1"}': "1",
+    'pantala_version_gpu_scale{namespace="vision",model="small",version="v1"}': "10",
+    'pantala_gpu_utilization{namespace="vision",pod="small-v1-a"}': "4",
     # Pods and Services of others are nobody's business.
     'pantala_gpu_utilization{namespace="other",pod="notebook"}': "0",
     'pantala_service_requests_per_second{namespace="other",service="shop"}': "10",

@@ -167,6 +167,32 @@ def test_everything_about_a_model(cache: Cache) -> None:
     assert of(found, "pantala_pod_info", "pod", "version", "node") == {("resnet-v2-a", "v2", "node-1"): 1}
 
 
+@pytest.mark.parametrize(
+    ("accelerator", "provider", "scale"),
+    [
+        ({"corePercent": 40}, "hami", 2.5),
+        ({"memoryPerCard": "8Gi"}, "hami", 1),
+        ({"corePercent": 50, "count": 2}, "volcano", 2),
+        ({"corePercent": 25}, "tencent", 4),
+        ({"count": 2}, "tencent", 0.5),
+        ({"count": 2}, "nvidia", 1),
+        ({"mode": "MIG", "corePercent": 50}, "aliyun", 1),
+        ({}, "", 1),
+        ({"corePercent": 50}, "of a later release", 1),
+    ],
+)
+def test_the_share_of_a_card(cache: Cache, accelerator: dict[str, Any], provider: str, scale: float) -> None:
+    """A factor makes the use of cards percent of what a version is granted of them, as its autoscaler's target is; else it is 1."""
+    told = {"versions": [{"name": "v1", "accelerator": {"provider": provider}}, {"name": "v0"}]}
+    obj = model(**told)
+    obj["spec"]["accelerator"] = accelerator
+    cache.upsert(MODEL, obj)
+    exposition = Exposition()
+    exposition.tell(cache)
+    factors = of(scrape(exposition), "pantala_version_gpu_scale", "version")
+    assert factors == {("v0",): 1, ("v1",): scale, ("v2",): 1}
+
+
 def test_two_models_with_one_name_for_a_service(cache: Cache) -> None:
     """Only the version whose model has the Service names it, whatever a label of the Service says."""
     for name, version in (("a", "b-c"), ("a-b", "c")):

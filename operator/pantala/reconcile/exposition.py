@@ -10,9 +10,13 @@ The text is written here and not by prometheus_client: a scrape holds up the eve
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 from pantala import naming
+from pantala.accelerators.base import Utilization
+from pantala.accelerators.registry import PROVIDERS
+from pantala.api.accelerator import Accelerator
 from pantala.cluster.cache import Key
 from pantala.manifest.types import Manifest
 from pantala.planner import ledger
@@ -27,6 +31,7 @@ FAMILIES = {
     "pantala_version_info": "1 for each version, with its Service, if it has one, and its state.",
     "pantala_version_replicas": "Replicas of versions: desired, ready; min and max of the spec; wanted by the autoscaler.",
     "pantala_version_target": "What the autoscaler of a version aims at, by measure, in the unit of the spec.",
+    "pantala_version_gpu_scale": "Factor from percent of the whole card to percent of what a version's replicas are granted of it.",
     "pantala_version_metric_missing": "1 for each measure that the autoscaler of a version has no value of.",
     "pantala_version_start_seconds": "How long each phase took of the start of the version's replica that got ready last.",
     "pantala_version_fetched_bytes": "Bytes that all replicas of a version fetched until they got ready, by source.",
@@ -34,6 +39,7 @@ FAMILIES = {
     "pantala_pod_info": "1 for each pod of a model: joins series of pods with models.",
 }
 """All names with their help texts; all are gauges."""
+_CARD = 100
 _STATUSES = ("True", "False", "Unknown")
 _SHARES = ("asked", "configured", "observed", "mirror")
 
@@ -95,6 +101,7 @@ class _Told:
         self._conditions(status.get("conditions") or ())
         self._info(spec, status.get("version") or _target(spec, versions), versions, reported)
         for name in versions | reported:
+            self._scale(name, _block(spec, versions.get(name), "accelerator") or {}, reported.get(name) or {})
             service = naming.child_name(self._key.name, name)
             # Models `a` and `a-b` have one name for the Services of their versions `b-c` and `c`: it belongs to one of them.
             self._state(name, service if seen.child("Service", service) else "", reported.get(name) or {})
@@ -130,6 +137,12 @@ class _Told:
         state = _quoted(seen.get("state", ""))
         self._add("pantala_version_info", f'version="{name}",service="{service}",state={state}')
 
+    def _scale(self, name: str, asked: Manifest, seen: Manifest) -> None:
+        """What makes the use of a version's cards percent of its share; 1 where it has whole cards, or none, or left the spec."""
+        provider = (seen.get("accelerator") or {}).get("provider", "")
+        granted = _granted(provider, asked.get("corePercent"), asked.get("count", 1)) if asked else _CARD
+        self._add("pantala_version_gpu_scale", f'version="{name}"', _CARD / granted)
+
     def _version(self, name: str, scaling: Manifest | None, seen: Manifest) -> None:
         """The series of one version; `scaling` is None for one that left the spec."""
         version = f'version="{name}"'
@@ -162,6 +175,16 @@ class _Told:
             version = (meta.get("labels") or {}).get(naming.LABEL_VERSION, "")
             node = (pod.get("spec") or {}).get("nodeName") or ""
             self._add("pantala_pod_info", f'pod="{meta["name"]}",version="{version}",node="{node}"')
+
+
+@lru_cache(maxsize=1024)
+def _granted(provider: str, core_percent: int | None, count: int) -> int:
+    """Percent of a card that a replica is granted, in the way in which the provider's exporter counts."""
+    known = PROVIDERS.get(provider)
+    # Nothing is checked again here: a scrape must not fail on what a resource of another release says.
+    asked = Accelerator.model_construct(core_percent=core_percent, count=count)
+    found = known.utilization(asked) if known is not None else None
+    return found.granted if isinstance(found, Utilization) else _CARD
 
 
 def _quoted(text: object) -> str:
