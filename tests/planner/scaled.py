@@ -54,6 +54,13 @@ class Scaled(World):
         self.settle()
         self.roll_out("v1")
 
+    def _store(self, ref: Ref, desired: Manifest) -> None:
+        """The cache keeps the moment in which an autoscaler scaled, whatever is written."""
+        moment = self.children.get(ref, {}).get("metadata", {}).get(SCALED)
+        super()._store(ref, desired)
+        if moment is not None:
+            self.children[ref]["metadata"][SCALED] = moment
+
     def looks(self, *metrics: Manifest, condition: Manifest = FOUND, ref: Ref = HPA, **status: Any) -> None:
         """The HPA controller looks."""
         live = self.children[ref]
