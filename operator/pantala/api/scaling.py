@@ -72,7 +72,7 @@ class Behavior(Block):
     """How fast the number of replicas changes, in the fields of a HorizontalPodAutoscaler."""
 
     scale_up: ScalingRules | None = None
-    """Upwards. Default: at once, and then not again before replicas of the last step can have started."""
+    """Upwards. Default: at once, but at most to the double or by 4 replicas, whichever is more, in the time that a replica takes to start."""
     scale_down: ScalingRules | None = None
     """Downwards. Default: slowly, since a replica that is needed again has to load its model anew."""
 
