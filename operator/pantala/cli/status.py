@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,12 +14,11 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from pantala import naming
-from pantala.cli import access, options, output
+from pantala.cli import access, options, output, watching
 from pantala.cli.summary import Summary, summarize
 from pantala.cli.tree import page
 from pantala.cluster.client import Client
 from pantala.cluster.resources import MODEL, POD
-from pantala.errors import Unavailable
 
 NOT_READY = 1
 """Exit code: some model is not ready."""
@@ -94,33 +92,29 @@ async def _run(
     watch: bool,
 ) -> None:
     async with access.connect(kubeconfig, context) as place:
-        if not watch:
+
+        async def look() -> list[Summary]:
             found = await _read(place, question)
             keep(found)
+            return found
+
+        def show(found: list[Summary]) -> None:
             _print(found, question, form)
+
+        if not watch:
+            show(await look())
             return
         console = _console()
         on_screen = form in {None, "tree"} and console.is_terminal
         live = Live(console=console, auto_refresh=False, vertical_overflow="visible") if on_screen else None
-        before: list[Summary] | None = None
-        with live or nullcontext():
-            while True:
-                try:
-                    found = await _read(place, question)
-                except Unavailable as error:
-                    if before is None:
-                        raise
-                    # On call one watches exactly while things break: the last picture stays, and it is tried again.
-                    click.echo(f"{error}. Trying again.", err=True)
-                    await asyncio.sleep(_REFRESH_SECONDS)
-                    continue
-                keep(found)
-                if live is not None:
-                    live.update(_drawing(found, question, form, console), refresh=True)
-                elif before is None or _steady(found) != _steady(before):
-                    _print(found, question, form)
-                before = found
-                await asyncio.sleep(_REFRESH_SECONDS)
+        await watching.follow(
+            look,
+            live,
+            draw=lambda found: _drawing(found, question, form, console),
+            show=show,
+            steady=_steady,
+            seconds=_REFRESH_SECONDS,
+        )
 
 
 async def _read(place: access.Access, question: _Question) -> list[Summary]:

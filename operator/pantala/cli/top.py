@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,11 +14,10 @@ from rich.live import Live
 from rich.text import Text
 
 from pantala import naming
-from pantala.cli import access, options, output, usage
+from pantala.cli import access, options, output, usage, watching
 from pantala.cli.failures import ERROR
 from pantala.cli.figures import Usage, summarize
 from pantala.cli.top_lines import ORDERS, lines, ordered, remarks
-from pantala.errors import Unavailable
 
 _REFRESH_SECONDS = 5.0
 """Recorded series change every 15 s, replicas at any time."""
@@ -116,33 +114,29 @@ async def _run(
     watch: bool,
 ) -> None:
     async with access.connect(kubeconfig, context) as place:
-        if not watch:
+
+        async def look() -> _Picture:
             picture = await _look(place, question)
             keep(picture)
+            return picture
+
+        def show(picture: _Picture) -> None:
             _print(picture, question, form)
+
+        if not watch:
+            show(await look())
             return
         console = Console()
         on_screen = form == "table" and console.is_terminal
         live = Live(console=console, auto_refresh=False, vertical_overflow="crop") if on_screen else None
-        before: _Picture | None = None
-        with live or nullcontext():
-            while True:
-                try:
-                    picture = await _look(place, question)
-                except Unavailable as error:
-                    if before is None:
-                        raise
-                    # One watches exactly while things break: the last picture stays, and it is tried again.
-                    click.echo(f"{error}. Trying again.", err=True)
-                    await asyncio.sleep(_REFRESH_SECONDS)
-                    continue
-                keep(picture)
-                if live is not None:
-                    live.update(_screen(picture, question, console), refresh=True)
-                elif before is None or (picture.models, picture.problems) != (before.models, before.problems):
-                    _print(picture, question, form)
-                before = picture
-                await asyncio.sleep(_REFRESH_SECONDS)
+        await watching.follow(
+            look,
+            live,
+            draw=lambda picture: _screen(picture, question, console),
+            show=show,
+            steady=lambda picture: (picture.models, picture.problems),
+            seconds=_REFRESH_SECONDS,
+        )
 
 
 async def _look(place: access.Access, question: _Question) -> _Picture:
