@@ -9,15 +9,14 @@ import json
 import re
 import shutil
 import tempfile
-import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import yaml
 
+from tests.cluster.addons.answers import AnswerServer
 from tests.cluster.addons.service import Service, http
 from tests.cluster.errors import ToolMissingError
 from tests.cluster.process import free_port, wait_for
@@ -127,29 +126,18 @@ def _targets_of(pod: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 }
 
 
-class PodDiscovery:
+class PodDiscovery(AnswerServer):
     """An HTTP service discovery of a cluster's pods, read anew for every request of Prometheus."""
 
     def __init__(self, pods: Callable[[str], list[dict[str, Any]]]) -> None:
         """Start it; `pods(selector)` lists the pods of all namespaces that a label selector takes."""
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                selector = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query).get("selector", [""])[0]
-                body = json.dumps(pod_targets(pods(selector))).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+        def answer(path: str) -> str:
+            selector = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query).get("selector", [""])[0]
+            return json.dumps(pod_targets(pods(selector)))
 
-            def log_message(self, *_: object) -> None:
-                """Print nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
+        super().__init__(answer, "application/json")
+        self.url = f"http://{self.address}"
 
     def scrape_job(self, interval: str = "1s", manifest: Path = MANIFEST) -> dict[str, Any]:
         """Return the job of a manifest with this discovery and a short interval, for `scrape_configs`."""
@@ -160,13 +148,3 @@ class PodDiscovery:
             selector = urllib.parse.quote(",".join(one["label"] for one in discovery.get("selectors", [])))
             found.append({"url": f"{self.url}/?selector={selector}", "refresh_interval": interval})
         return {**job, "http_sd_configs": found, "scrape_interval": interval}
-
-    def __enter__(self) -> Self:
-        """Return the running discovery."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop it."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

@@ -6,10 +6,10 @@ It offers what stands behind the Services of a cluster over HTTP, with the label
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
+
+from tests.cluster.addons.answers import AnswerServer
 
 Objects = Callable[[str], list[dict[str, Any]]]
 """Lists the objects of a kind, by its plural, in all namespaces."""
@@ -73,29 +73,17 @@ def _name(obj: Any) -> tuple[str, str]:
     return obj["metadata"]["namespace"], obj["metadata"]["name"]
 
 
-class StandinEndpointsDiscovery:
+class StandinEndpointsDiscovery(AnswerServer):
     """The discovery, read anew for every request of Prometheus; a context manager."""
 
     def __init__(self, objects: Objects) -> None:
         """Start it."""
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                found = endpoint_targets(objects("services"), objects("endpointslices"), objects("pods"))
-                body = json.dumps(list(found)).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+        def answer(_: str) -> str:
+            return json.dumps(list(endpoint_targets(objects("services"), objects("endpointslices"), objects("pods"))))
 
-            def log_message(self, *_: object) -> None:
-                """Print nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
+        super().__init__(answer, "application/json")
+        self.url = f"http://{self.address}"
 
     def instead(self, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return jobs with this discovery in the place of Kubernetes'; it looks in all namespaces."""
@@ -109,13 +97,3 @@ class StandinEndpointsDiscovery:
             rest["relabel_configs"] = [only, *rest["relabel_configs"]]
             found.append({**rest, "http_sd_configs": [{"url": self.url, "refresh_interval": "1s"}]})
         return found
-
-    def __enter__(self) -> Self:
-        """Return the running discovery."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop it."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
