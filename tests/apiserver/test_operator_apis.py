@@ -203,7 +203,8 @@ def test_quiet_with_the_kinds_there(install: Callable[..., Installation], kwok_c
     found = [call for call in others(log, made.user, mark) if call.namespace in {"", made.space.name}]
     assert not [call.raw["requestURI"] for call in found if call.verb in WRITES]
     reads = Counter((call.raw["requestURI"], call.code) for call in found if "watch=true" not in call.raw["requestURI"])
-    assert reads.keys() == {("/apis", 304)}
+    # The second is for models of other tests that scale on CPU, which this cluster does not measure.
+    assert {("/apis", 304)} <= reads.keys() <= {("/apis", 304), ("/apis/metrics.k8s.io", 404)}
     assert 1 <= reads["/apis", 304] <= 4
     operator.check()
 

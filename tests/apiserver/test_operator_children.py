@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from pantala import naming
+from pantala.autoscaling import behavior
 from tests.apiserver.operator_process import Installation, Space, manifest
 
 pytestmark = pytest.mark.apiserver
@@ -436,10 +438,21 @@ def test_deletion(space: Space, quiet: Callable[[], list[str]]) -> None:
     """Deleting a model deletes its children by garbage collection; the operator writes nothing for it."""
     space.model("gone", scaling=SCALED, resources={"requests": {"cpu": "1"}}, expose={"nodePort": {}})
     space.wait_ready("gone")
+    # Its autoscaler is written once more when it is known how long a replica took to start.
+    unknown = str(behavior.UNKNOWN)
+    space.wait(lambda: start_time(space, "gone-v1") != unknown, "the start is known")
     before = len(quiet())
     space.delete("InferenceModel", "gone")
     space.wait(lambda: not space.children("gone") and not space.list("Pod", model="gone"), "children gone")
     assert quiet()[before:] == []
+
+
+def start_time(space: Space, autoscaler: str) -> str:
+    """The seconds of a start for which the behavior of an autoscaler was made."""
+    found: str = space.get("HorizontalPodAutoscaler", autoscaler)["metadata"]["annotations"][
+        naming.ANNOTATION_START_TIME
+    ]
+    return found
 
 
 def test_deleted_and_made_again(space: Space) -> None:

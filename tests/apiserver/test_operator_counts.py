@@ -135,8 +135,8 @@ def test_quiet(installation: Installation, operator: Operator, log: AuditLog) ->
     # The Lease is the clock: one renewal each four seconds.
     wait_for(lambda: renewals() >= leases, "renewals", 4 * QUIET_SECONDS)
     others = [call.raw["requestURI"] for call in calls(log, installation, mark) if call.resource != "leases"]
-    # Discovery: whether the APIs of a mesh have come.
-    assert {uri for uri in others if "watch=true" not in uri} <= {"/apis"}
+    # Whether the APIs of a mesh have come; and, for models of other tests, whether CPU is measured.
+    assert {uri for uri in others if "watch=true" not in uri} <= {"/apis", "/apis/metrics.k8s.io"}
 
 
 def test_heartbeats_of_nodes(installation: Installation, operator: Operator, log: AuditLog) -> None:
@@ -153,7 +153,9 @@ def test_heartbeats_of_nodes(installation: Installation, operator: Operator, log
             node(installation, {"metadata": {"annotations": {"hami.io/node-handshake": f"Requesting_{beat}"}}})
         wait_for(lambda: operator.metric(events) >= heard + 2 * HEARTBEATS, "news of the node", 30)
         settled(installation, log)
-        assert operator.metric(done) == passes
+        # Models of other tests, for which the cluster measures nothing, are looked at when their patience ends.
+        assert operator.metric(done) <= passes + 2
+        passes = operator.metric(done)
         assert writes(log, installation, mark) == Counter()
         node(installation, {"metadata": {"labels": {"matters": "yes"}}})
         wait_for(lambda: operator.metric(done) > passes, "a pass over the model that waits", 30)

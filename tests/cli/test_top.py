@@ -167,11 +167,11 @@ def test_rights(shop: Shop) -> None:
     """Who may view the namespace sees models and autoscalers; the manifest adds the figures, and no right that is not used."""
     user = shop.at.cluster.user("top-viewer")
     kubectl = shop.at.kubectl
-    kubectl("create", "role", "models", "--verb=get,list", "--resource=inferencemodels.pantala.dev")
-    kubectl("create", "rolebinding", "models", "--role=models", "--user=top-viewer")
+    kubectl("create", "role", "top-models", "--verb=get,list", "--resource=inferencemodels.pantala.dev")
+    kubectl("create", "rolebinding", "top-models", "--role=top-models", "--user=top-viewer")
     refused = shop.top(kubeconfig=user)
     assert (refused.code, refused.out.count(f"{NAMESPACE}/busy")) == (2, 1 if refused.out else 0)
-    kubectl("create", "rolebinding", "view", "--clusterrole=view", "--user=top-viewer")
+    kubectl("create", "rolebinding", "top-view", "--clusterrole=view", "--user=top-viewer")
     # RBAC hears of new roles a moment later.
     wait_for(lambda: "You may not list" not in shop.top(kubeconfig=user).err, "view is known", 30)
     refused = shop.top(kubeconfig=user)

@@ -54,16 +54,13 @@ def adapter(kwok_cluster: Cluster, exporter: Exporter) -> Iterator[PrometheusAda
         yield started
 
 
-def _everywhere(work: Workload, metric: str, value: float) -> str:
-    return "".join(series(metric, value, {"namespace": work.namespace, "pod": pod}) for pod in work.pods())
-
-
 def _scales(work: Workload, exporter: Exporter, metric: str, value: float, replicas: int) -> None:
     """Every pod, also a new one, has a series of this value, until there are so many replicas."""
 
     def reached() -> bool:
-        exporter.text = _everywhere(work, metric, value)
-        return len(work.pods()) == replicas
+        pods = work.pods()
+        exporter.text = "".join(series(metric, value, {"namespace": work.namespace, "pod": pod}) for pod in pods)
+        return len(pods) == replicas
 
     wait_for(reached, f"{replicas} pods at {value}", 60, every=0.3)
     work.wait_for_replicas(replicas)
