@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from panels import GREEN, RED, YELLOW, Query, Row, dashboard, lines, stacked, stat, table, variable
+from panels import GREEN, RED, YELLOW, Panel, Query, Row, dashboard, lines, stacked, stat, table, variable
 from queries import PHASES, by_pod, by_service, use_of_cards
 
 MINE = 'namespace=~"$namespace"'
@@ -197,82 +197,86 @@ def _starts() -> Row:
 
 def _operator() -> Row:
     rate = "[$__rate_interval]"
-    return Row(
-        "Operator",
-        [
-            stat(
-                "At work",
-                "Operators that lead: exactly one, for each release.",
-                [Query("count(max by (instance) (pantala_leader) == 1) or vector(0)")],
-                steps=((None, RED), (1, GREEN)),
-                height=8,
-            ),
-            lines(
-                "Models that wait for a pass",
-                "Depth of the queue of the operator that leads.",
-                [Query("max(pantala_queue_depth and pantala_leader == 1)", "waiting")],
-                width=10,
-                steps=((None, GREEN), (50, RED)),
-            ),
-            lines(
-                "Duration of a pass",
-                "Time that a pass over one model takes, writes included.",
-                [
-                    Query(
-                        f"histogram_quantile({share}, sum by (le) (rate(pantala_reconcile_seconds_bucket{rate})))", name
-                    )
-                    for share, name in ((0.5, "half of them"), (0.99, "99 of 100"))
-                ],
-                unit="s",
-                width=10,
-            ),
-            lines(
-                "Passes",
-                "Passes in a second by result; error is a defect of the operator.",
-                [Query(f"sum by (result) (rate(pantala_reconciles_total{rate}))", "{{result}}")],
-                unit="ops",
-            ),
-            lines(
-                "Requests to the API server",
-                "By method and answer; none: there was no answer.",
-                [Query(f"sum by (method, code) (rate(pantala_api_calls_total{rate}))", "{{method}} {{code}}")],
-                unit="reqps",
-            ),
-            lines(
-                "Writes of children",
-                "By kind; none in a quiet cluster.",
-                [Query(f"sum by (action, kind) (rate(pantala_child_writes_total{rate}))", "{{action}} {{kind}}")],
-                unit="wps",
-            ),
-            lines(
-                "News of watches",
-                "Events in a second, by resource.",
-                [Query(f"sum by (resource) (rate(pantala_watch_events_total{rate}))", "{{resource}}")],
-                unit="ops",
-            ),
-            lines(
-                "Objects in the cache",
-                "Of the operator that leads, by resource.",
-                [
-                    Query(
-                        "max by (resource) (pantala_cached_objects and on (job, instance) pantala_leader == 1) > 0",
-                        "{{resource}}",
-                    )
-                ],
-            ),
-            lines(
-                "Memory",
-                "Resident memory of each operator.",
-                [
-                    Query(
-                        "max by (instance) (process_resident_memory_bytes and on (job, instance) pantala_leader)",
-                        "{{instance}}",
-                    )
-                ],
-                unit="bytes",
-            ),
-        ],
-    )
+    return Row("Operator", [*_passes(rate), *_calls(rate)])
+
+
+def _passes(rate: str) -> list[Panel]:
+    return [
+        stat(
+            "At work",
+            "Operators that lead: exactly one, for each release.",
+            [Query("count(max by (instance) (pantala_leader) == 1) or vector(0)")],
+            steps=((None, RED), (1, GREEN)),
+            height=8,
+        ),
+        lines(
+            "Models that wait for a pass",
+            "Depth of the queue of the operator that leads.",
+            [Query("max(pantala_queue_depth and pantala_leader == 1)", "waiting")],
+            width=10,
+            steps=((None, GREEN), (50, RED)),
+        ),
+        lines(
+            "Duration of a pass",
+            "Time that a pass over one model takes, writes included.",
+            [
+                Query(f"histogram_quantile({share}, sum by (le) (rate(pantala_reconcile_seconds_bucket{rate})))", name)
+                for share, name in ((0.5, "half of them"), (0.99, "99 of 100"))
+            ],
+            unit="s",
+            width=10,
+        ),
+        lines(
+            "Passes",
+            "Passes in a second by result; error is a defect of the operator.",
+            [Query(f"sum by (result) (rate(pantala_reconciles_total{rate}))", "{{result}}")],
+            unit="ops",
+        ),
+    ]
+
+
+def _calls(rate: str) -> list[Panel]:
+    return [
+        lines(
+            "Requests to the API server",
+            "By method and answer; none: there was no answer.",
+            [Query(f"sum by (method, code) (rate(pantala_api_calls_total{rate}))", "{{method}} {{code}}")],
+            unit="reqps",
+        ),
+        lines(
+            "Writes of children",
+            "By kind; none in a quiet cluster.",
+            [Query(f"sum by (action, kind) (rate(pantala_child_writes_total{rate}))", "{{action}} {{kind}}")],
+            unit="wps",
+        ),
+        lines(
+            "News of watches",
+            "Events in a second, by resource.",
+            [Query(f"sum by (resource) (rate(pantala_watch_events_total{rate}))", "{{resource}}")],
+            unit="ops",
+        ),
+        lines(
+            "Objects in the cache",
+            "Of the operator that leads, by resource.",
+            [
+                Query(
+                    "max by (resource) (pantala_cached_objects and on (job, instance) pantala_leader == 1) > 0",
+                    "{{resource}}",
+                )
+            ],
+        ),
+        lines(
+            "Memory",
+            "Resident memory of each operator.",
+            [
+                Query(
+                    "max by (instance) (process_resident_memory_bytes and on (job, instance) pantala_leader)",
+                    "{{instance}}",
+                )
+            ],
+            unit="bytes",
+        ),
+    ]
 
 
 def build() -> dict[str, Any]:

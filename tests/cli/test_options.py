@@ -2,34 +2,11 @@
 
 from typing import get_args
 
-import click
 import pytest
-from click.testing import CliRunner, Result
 
 from pantala.api.accelerator import Provider
-from pantala.cli import options
 from pantala.manifest.settings import AcceleratorSettings, Settings
-
-GIVEN: list[Settings] = []
-
-
-@click.command()
-@options.installation
-def show(settings: Settings) -> None:
-    """A command that takes settings."""
-    GIVEN.append(settings)
-
-
-def run(*arguments: str, **environment: str) -> Result:
-    """Run it; the environment has nothing else of ours."""
-    return CliRunner().invoke(show, arguments, env={f"PANTALA_{name}": text for name, text in environment.items()})
-
-
-def settings(*arguments: str, **environment: str) -> Settings:
-    """The settings that options and variables make."""
-    result = run(*arguments, **environment)
-    assert result.exit_code == 0, result.output
-    return GIVEN.pop()
+from tests.cli.installation_options import run, settings
 
 
 def test_defaults() -> None:

@@ -1,15 +1,12 @@
 """The options that say where the measures of models are found."""
 
-import click
 import pytest
-from click.testing import CliRunner, Result
 
 from pantala.autoscaling import keda
-from pantala.cli import options
 from pantala.manifest.settings import AutoscalingSettings, MonitorSettings, Settings
 from pantala.planner import engines
+from tests.cli.installation_options import run, settings
 
-GIVEN: list[Settings] = []
 SECRET_QUERIES = (
     "https://a/?token=hunter2",
     "https://a:1?hunter2",
@@ -18,26 +15,6 @@ SECRET_QUERIES = (
     "https://hunter2#@a/",
     "https://a/?",
 )
-
-
-@click.command()
-@options.installation
-@options.prometheus
-def show(settings: Settings) -> None:
-    """A command that takes settings, and asks Prometheus."""
-    GIVEN.append(settings)
-
-
-def run(*arguments: str, **environment: str) -> Result:
-    """Run it; the environment has nothing else of ours."""
-    return CliRunner().invoke(show, arguments, env={f"PANTALA_{name}": text for name, text in environment.items()})
-
-
-def settings(*arguments: str, **environment: str) -> Settings:
-    """The settings that options and variables make."""
-    result = run(*arguments, **environment)
-    assert result.exit_code == 0, result.output
-    return GIVEN.pop()
 
 
 def test_autoscaling() -> None:
