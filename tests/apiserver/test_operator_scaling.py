@@ -30,15 +30,6 @@ COLLECTION = 90.0
 
 
 @pytest.fixture(scope="module")
-def keda(kwok_cluster: Cluster) -> Iterator[Keda]:
-    """KEDA on simulated nodes."""
-    if reason := loopback.missing():
-        pytest.skip(f"tier keda: {reason}")
-    with Keda(kwok_cluster) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def measured(kwok_cluster: Cluster) -> Iterator[Measured]:
     """Prometheus and the adapter, with the chart's rules."""
     if reason := loopback.missing():

@@ -1,14 +1,16 @@
-"""pytest fixtures of the add-ons: stores, and Dragonfly's peers."""
+"""pytest fixtures of the add-ons: stores, Dragonfly's peers, and KEDA."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.addons import azure
+from tests.cluster import Cluster
+from tests.cluster.addons import azure, loopback
 from tests.cluster.addons.azure import Azurite
 from tests.cluster.addons.dragonfly import Dragonfly
 from tests.cluster.addons.faults import FaultProxy
 from tests.cluster.addons.gcs import GcsServer
+from tests.cluster.addons.keda import Keda
 from tests.cluster.addons.s3 import S3Gateway, S3Server
 
 
@@ -56,4 +58,13 @@ def dragonfly() -> Iterator[Dragonfly]:
     A test that wants a seed, or one more peer, adds it and removes it again; one that kills a peer starts it again.
     """
     with Dragonfly("n1", "n2") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def keda(kwok_cluster: Cluster) -> Iterator[Keda]:
+    """KEDA on simulated nodes (tier keda), for the tests of one file."""
+    if reason := loopback.missing():
+        pytest.skip(f"tier keda: {reason}")
+    with Keda(kwok_cluster) as started:
         yield started

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster import Cluster
-from tests.cluster.addons import aggregation, loopback
+from tests.cluster.addons import aggregation
 from tests.cluster.addons.autoscaled import NAME, Workload
 from tests.cluster.addons.exporter import Exporter, series
 from tests.cluster.addons.keda import API, Keda
@@ -14,15 +14,6 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.process import wait_for
 
 pytestmark = [pytest.mark.keda, pytest.mark.apiserver]
-
-
-@pytest.fixture(scope="module")
-def keda(kwok_cluster: Cluster) -> Iterator[Keda]:
-    """KEDA on simulated nodes."""
-    if reason := loopback.missing():
-        pytest.skip(f"tier keda: {reason}")
-    with Keda(kwok_cluster) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
