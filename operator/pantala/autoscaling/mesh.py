@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pantala.autoscaling.promql import fresh
+
 ISTIO, ENVOY = "istio_requests_total", "envoy_cluster_upstream_rq_xx"
 """Counters of requests: of Istio's standard metrics, and of a plain Envoy."""
 SERIES = (ISTIO, ENVOY)
@@ -18,8 +20,6 @@ HOST = r"([^.]+)[.]([^.]+)[.]svc[.].+"
 """The host name of a Service: its name and its namespace."""
 CLUSTER = rf"outbound[|][0-9]+[|][^|]*[|]{HOST}"
 """An Envoy's cluster of a Service, called as Istio calls them."""
-_FRESH = "2m"
-"""How old the last sample of a series may be: the chart's averaging window."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,7 @@ def query(namespaces: Iterable[str]) -> str:
         (f'{ISTIO}{{reporter="source",destination_service=~"{host}"}}', ("destination_service",)),
         (f'{ENVOY}{{cluster_name=~"{CLUSTER.replace(HOST, host)}"}}', ("cluster_name",)),
     )
-    parts = [
-        f"count by (__name__, {', '.join(labels)}) ({one} and last_over_time({one}[{_FRESH}]))" for one, labels in sides
-    ]
+    parts = [f"count by (__name__, {', '.join(labels)}) {fresh(one)}" for one, labels in sides]
     return " or ".join([*parts, f'count by (__name__) ({{__name__=~"{"|".join(SERIES)}"}})'])
 
 

@@ -1,6 +1,6 @@
 """What the recorded series of a measure are made of: the exporter's own series, and where they come from. Pure.
 
-The names are those of the recording rules (charts/pantala/files/rules/recording.yaml); a test compares them.
+The names are those of the recording rules (charts/pantala/files/rules); a test compares them.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pantala.autoscaling import mesh, signals
+from pantala.autoscaling.promql import fresh
 from pantala.manifest.settings import AutoscalingSettings
 
 POD_LABELS = ("exported_pod", "pod", "pod_name", "podname", "kubernetes_pod_name", "exported_pod_name")
 """Labels in which exporters and scrape jobs name the pod that a series is about."""
 NAMESPACE_LABELS = ("exported_namespace", "namespace", "pod_namespace", "podnamespace", "kubernetes_namespace")
 """The same for its namespace."""
-_FRESH = "2m"
-"""How old the last sample of an exporter's series may be: the chart's averaging window."""
 COPY = "vgpu"
 """Label of dcgm-exporter's series of shared cards: one copy for each pod (NVIDIA/dcgm-exporter, pull request 432)."""
 
@@ -138,8 +137,7 @@ def raw_query(series: Iterable[str], labels: Iterable[str]) -> str:
     """
     by = dict.fromkeys(("__name__", *POD_LABELS, *NAMESPACE_LABELS, COPY, *labels))
     some = f"{{{_names(series)}}}"
-    # Where a job is configured anew its old series are seen for five minutes more: Prometheus marks no end then.
-    return f"count by ({', '.join(by)}) ({some} and last_over_time({some}[{_FRESH}]))"
+    return f"count by ({', '.join(by)}) {fresh(some)}"
 
 
 def exporters_query(series: Iterable[str]) -> str:

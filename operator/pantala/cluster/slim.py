@@ -17,6 +17,7 @@ from pantala.cluster.resources import (
 )
 from pantala.manifest.types import Manifest
 from pantala.planner.observed import REPLICAS_OWNERS, SCALED
+from pantala.planner.readings import block
 
 _WITHOUT_STATUS = frozenset({VIRTUAL_SERVICE, SERVICE_MONITOR, *POLICIES})
 """Kinds of which nobody reads the status."""
@@ -107,9 +108,8 @@ def _scaled(status: Manifest) -> Manifest:
 
 def _measure(read: Manifest) -> tuple[str, str]:
     """Type and name of a measure that an autoscaler has a value of; empty where it has none."""
-    kind = read.get("type", "")
-    block = read.get(f"{kind[:1].lower()}{kind[1:]}") or {}
-    return kind, block.get("name") or (block.get("metric") or {}).get("name", "")
+    told = block(read)
+    return read.get("type", ""), told.get("name") or (told.get("metric") or {}).get("name", "")
 
 
 def _refusal(condition: Manifest) -> str:

@@ -98,19 +98,19 @@ def _triggers(scaled_object: Manifest | None) -> Sequence[Mapping[str, Any]]:
     return (scaled_object or {}).get("spec", {}).get("triggers") or ()
 
 
-def _block(metric: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`pods` of a metric of type Pods, and so on."""
-    kind = metric["type"]
+def block(metric: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`pods` of a metric of type Pods, and so on, in spec and status alike; empty for what could not be read."""
+    kind = metric.get("type", "")
     found: Mapping[str, Any] = metric.get(f"{kind[:1].lower()}{kind[1:]}") or {}
     return found
 
 
 def _key(metric: Mapping[str, Any]) -> tuple[str, str]:
     """What a metric is found by: its name, or the index of KEDA's trigger."""
-    block = _block(metric)
+    told = block(metric)
     if metric["type"] == "ContainerResource":
-        return "ContainerResource", block["name"]
-    name = block.get("metric", {}).get("name", "")
+        return "ContainerResource", told["name"]
+    name = told.get("metric", {}).get("name", "")
     if metric["type"] == "External" and (match := _KEDA_METRIC.match(name)):
         return "External", match[1]
     return "named", name
@@ -119,6 +119,6 @@ def _key(metric: Mapping[str, Any]) -> tuple[str, str]:
 def _value(wanted: Mapping[str, Any], read: Mapping[str, Any]) -> Decimal | None:
     if read.get("type") != wanted["type"] or _key(read) != _key(wanted):
         return None  # it could not be read, or is from before the metrics changed
-    field = _FIELDS[_block(wanted)["target"]["type"]]
-    text = _block(read).get("current", {}).get(field)
+    field = _FIELDS[block(wanted)["target"]["type"]]
+    text = block(read).get("current", {}).get(field)
     return None if text is None else quantity.parse(str(text))
