@@ -11,6 +11,7 @@ from tests.planner.world import NOW, ready_pod
 
 LONG = Standing(ready=True, since=NOW - timedelta(hours=1), rolled_out=True)
 JUST = Standing(ready=True, since=NOW - timedelta(seconds=5), rolled_out=True)
+NEW = Standing(ready=True, since=NOW - timedelta(seconds=2), rolled_out=True)
 PARTLY = Standing(ready=True, since=NOW - timedelta(hours=1), rolled_out=False)
 DOWN = Standing(ready=False, since=None, rolled_out=False)
 SPLIT = {"v1": 80, "v2": 20}
@@ -32,7 +33,12 @@ SPLIT = {"v1": 80, "v2": 20}
             SPLIT, {"v1": 100}, {"v1": DOWN, "v2": JUST}, Shares({"v2": 100}, 10.0), id="better new than none"
         ),
         pytest.param({"v2": 100}, {"v1": 100}, {"v1": LONG, "v2": PARTLY}, Shares({"v1": 100}), id="not rolled out"),
-        pytest.param({"v2": 100}, {"v1": 100}, {"v1": LONG, "v2": JUST}, Shares({"v2": 100}), id="rolled out: at once"),
+        pytest.param(
+            {"v2": 100}, {"v1": 100}, {"v1": LONG, "v2": JUST}, Shares({"v2": 100}), id="rolled out and known"
+        ),
+        pytest.param({"v2": 100}, {"v1": 100}, {"v1": LONG, "v2": NEW}, Shares({"v1": 100}, 3.0), id="hardly known"),
+        pytest.param({"v2": 100}, {"v1": 100}, {"v1": DOWN, "v2": NEW}, Shares({"v2": 100}), id="better hardly known"),
+        pytest.param({"v2": 100}, None, {"v2": NEW}, Shares({"v2": 100}), id="the first one"),
         pytest.param({"v2": 100}, {"v1": 100}, {"v1": DOWN, "v2": PARTLY}, Shares({"v2": 100}), id="old one is dead"),
         pytest.param({"v2": 100}, SPLIT, {"v1": LONG, "v2": LONG}, Shares({"v2": 100}), id="from shares to one"),
         pytest.param({"v3": 100}, SPLIT, {"v1": LONG, "v2": LONG, "v3": DOWN}, Shares(SPLIT), id="shares until ready"),
@@ -54,6 +60,14 @@ def test_table(asked: dict[str, int], live: dict[str, int] | None, known: dict[s
     assert shares(asked, live, known, NOW) == found
 
 
+def test_where_nobody_has_to_learn() -> None:
+    """Without a mesh a version that is rolled out takes over at once."""
+    known = {"v1": LONG, "v2": NEW}
+    assert shares({"v2": 100}, {"v1": 100}, known, NOW, timedelta()) == Shares({"v2": 100})
+    known["v2"] = Standing(ready=True, since=NOW, rolled_out=False)
+    assert shares({"v2": 100}, {"v1": 100}, known, NOW, timedelta()) == Shares({"v1": 100})
+
+
 def test_never_to_one_that_is_not_ready() -> None:
     """Whatever was before: while any version that counts is ready, none that is not gets a request; shares make 100."""
     draw = random.Random(6)
@@ -61,7 +75,7 @@ def test_never_to_one_that_is_not_ready() -> None:
         names = [f"v{number}" for number in range(draw.randint(1, 4))]
         asked = percents({name: draw.randint(2, 100) for name in draw.sample(names, draw.randint(1, len(names)))})
         live = percents({name: draw.randint(2, 100) for name in draw.sample(names, draw.randint(1, len(names)))})
-        known = {name: draw.choice([LONG, JUST, PARTLY, DOWN]) for name in names}
+        known = {name: draw.choice([LONG, JUST, NEW, PARTLY, DOWN]) for name in names}
         made = shares(asked, draw.choice([live, {}, None]), known, NOW)
         assert sum(made.configured.values()) == 100
         if any(known[name].ready for name in asked):

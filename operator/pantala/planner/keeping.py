@@ -1,7 +1,7 @@
 """Versions that nothing asks for any more: how long they keep their replicas. Pure.
 
 A mesh learns of a new route a moment after it is written, and the way back to a version that is still warm is instant. So
-replicas stay for `DRAIN` where a mesh routes, and for `traffic.rollout.keepStable` where the user wants that.
+replicas stay for `LEARN` where a mesh routes, and for `traffic.rollout.keepStable` where the user wants that.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from pantala.api import durations
 from pantala.api.model import InferenceModel
 from pantala.planner.observed import Mesh, Observed
 from pantala.planner.phases import instant
-
-DRAIN = timedelta(seconds=5)
-"""How long a version that has left the route keeps its replicas: a mesh needs a fraction of a second to learn of it."""
+from pantala.planner.shares import LEARN
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ def kept(model: InferenceModel, seen: Observed, idle: Iterable[str], now: dateti
     """
     rollout = model.spec.traffic.rollout if model.spec.traffic else None
     wanted = durations.parse(rollout.keep_stable) if rollout else timedelta()
-    least = DRAIN if seen.mesh is not Mesh.NONE else timedelta()
+    least = LEARN if seen.mesh is not Mesh.NONE else timedelta()
     time = max(wanted, least)
     if not time:
         return Kept()

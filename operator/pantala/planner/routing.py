@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pantala import naming
@@ -101,7 +101,8 @@ def routing(model: InferenceModel, seen: Observed, settings: Settings, now: date
     asked = wanted if seen.mesh is not Mesh.NONE else {resolve.target(model): 100}
     given = live.shares or ({seen.stable: 100} if seen.stable else {})
     known = standings(seen, {*asked, *given, *resolve.asked(model)})
-    decided = sharing.shares(asked, given, known, now)
+    # Without a mesh the Service's selector moves, and the same controller sets the pods in its place.
+    decided = sharing.shares(asked, given, known, now, timedelta() if seen.mesh is Mesh.NONE else sharing.LEARN)
     if seen.mesh is Mesh.NONE or refused:
         return Routing(seen.mesh, wanted, decided.configured, live=live, problems=refused, wait=decided.wait)
     exposure = claims.exposure(model, seen, settings, live.hosts)

@@ -2,7 +2,8 @@
 
 A version without a ready replica gets nothing, at once. It comes back when it has been ready for `RETURN`, so that one that
 comes and goes does not take requests with it. If no version is ready the shares stay as they are: requests fail either
-way, and whoever comes first finds them in place. A version that is to take over everything does so when it is rolled out.
+way, and whoever comes first finds them in place. A version that is to take over everything does so when it is rolled out and the
+mesh has had time to learn of its pods.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ from pantala.planner.phases import instant, since
 
 RETURN = timedelta(seconds=15)
 """How long a version must have been ready before it gets a share of requests beside others."""
+LEARN = timedelta(seconds=5)
+"""How long a mesh is given to learn of a pod, or of a route; mostly it needs a fraction of a second.
+
+They reach it on different ways, the pod by way of the controller of EndpointSlices: Envoy knew the first pod of a model 50 ms and
+more after the model was ready. A route that overtakes the first pod behind it answers 503, `no healthy upstream`.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,9 +38,9 @@ class Standing:
     rolled_out: bool
     """Whether all its replicas run its present template and are available."""
 
-    def lasting(self, now: datetime) -> bool:
-        """Whether it has been ready for long enough to get requests beside others."""
-        return self.ready and self.since is not None and self.since + RETURN <= now
+    def left(self, needed: timedelta, now: datetime) -> float | None:
+        """Seconds until it has been ready for so long, 0 where it has; None where that comes not by itself."""
+        return None if self.since is None else max(0.0, (self.since + needed - now).total_seconds())
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,11 @@ def _means_one(deployment: Manifest) -> bool:
 
 
 def shares(
-    asked: Mapping[str, int], live: Mapping[str, int] | None, known: Mapping[str, Standing], now: datetime
+    asked: Mapping[str, int],
+    live: Mapping[str, int] | None,
+    known: Mapping[str, Standing],
+    now: datetime,
+    learn: timedelta = LEARN,
 ) -> Shares:
     """The shares as they are to be.
 
@@ -77,19 +88,20 @@ def shares(
         live: What the live route gives; None or empty: there is none.
         known: The versions that have pods to be, by name.
         now: The time.
+        learn: How long a version must have been ready before it takes over everything.
     """
     given = {name: weight for name, weight in (live or {}).items() if weight and name in known}
-    alone = len(asked) == 1
+    needed = learn if len(asked) == 1 else RETURN
     joined, waits = [], []
     for name in asked:
         found = known.get(name)
         if found is None or not found.ready:
             continue
-        if name in given or (found.rolled_out if alone else found.lasting(now)):
+        left = found.left(needed, now)
+        if name in given or (left == 0 and (found.rolled_out or len(asked) > 1)):
             joined.append(name)
-        elif not alone and found.since is not None:
-            waits.append((found.since + RETURN - now).total_seconds())
-    wait = max(0.0, min(waits)) if waits else None
+        elif left:
+            waits.append(left)
     for weights in (
         {name: asked[name] for name in joined},
         # Nobody who is asked for may answer yet: those who did before do, as far as they can.
@@ -102,16 +114,12 @@ def shares(
             break
     else:
         weights = dict(asked)
-    return Shares({name: share for name, share in percents(weights).items() if share}, wait)
+    made = {name: share for name, share in percents(weights).items() if share}
+    return Shares(made, min(waits, default=None) if made != asked else None)
 
 
 def lasting(names: Iterable[str], known: Mapping[str, Standing], now: datetime) -> tuple[frozenset[str], float | None]:
     """Which of the versions may get requests beside the shares (rules, copies), and after how many seconds to look again."""
-    wanted = {name: found for name in names if (found := known.get(name)) is not None and found.ready}
-    fine = frozenset(name for name, found in wanted.items() if found.lasting(now))
-    waits = [
-        (found.since + RETURN - now).total_seconds()
-        for name, found in wanted.items()
-        if name not in fine and found.since is not None
-    ]
-    return fine, max(0.0, min(waits)) if waits else None
+    left = {name: found.left(RETURN, now) for name in names if (found := known.get(name)) is not None and found.ready}
+    waits = [seconds for seconds in left.values() if seconds]
+    return frozenset(name for name, seconds in left.items() if seconds == 0), min(waits, default=None)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pantala.planner.keeping import DRAIN
+from pantala.planner.shares import LEARN
 from tests.cluster.addons.mesh_fixtures import Mesh
 from tests.cluster.process import wait_for
 from tests.e2e.mesh.crowd import Crowd
@@ -80,7 +80,7 @@ def _without_istiod(crowd: Crowd, models: list[Exposed], mesh: Mesh, operator: O
     for model in models:
         model.space.wait(model.name, "the refusal is told", lambda found: "webhook" in str(found["conditions"]), 30)
     passes = operator.process.metric("pantala_reconciles_total")
-    over = time.time() + 1.5 * DRAIN.total_seconds()
+    over = time.time() + 1.5 * LEARN.total_seconds()
     wait_for(lambda: time.time() > over, "longer than versions drain", 30)
     passes = operator.process.metric("pantala_reconciles_total") - passes
     print(f"passes while istiod was away: {passes}")

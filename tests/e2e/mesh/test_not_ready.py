@@ -7,6 +7,7 @@ from datetime import datetime
 
 import pytest
 
+from pantala.planner.shares import LEARN, RETURN
 from tests.cluster.process import wait_for
 from tests.e2e.mesh.crowd import Crowd
 from tests.e2e.mesh.support import LEARNS, Exposed
@@ -14,15 +15,13 @@ from tests.e2e.mesh.support import LEARNS, Exposed
 pytestmark = [pytest.mark.e2e, pytest.mark.mesh]
 
 Expose = Callable[[str, str], Exposed]
-RETURN = 15.0
-"""Seconds of readiness before a version gets a share beside others (pantala.planner.shares)."""
 CAUSE = "no weights in this model"
 
 
 def test_a_version_that_cannot_start_gets_nothing(expose: Expose) -> None:
     """Bad weights with 50 % of a split, and as the target: v1 answers all, nothing is lost, the status says why.
 
-    A sound version in its place gets its share after 15 s of readiness, and as the target all of it at once.
+    A sound version in its place gets its share after 15 s of readiness, and as the target all of it after 5.
     """
     model = expose("triton", "cautious")
     model.apply("v1", target="v1")
@@ -41,17 +40,17 @@ def test_a_version_that_cannot_start_gets_nothing(expose: Expose) -> None:
         crowd.step("v2 with 50 %")
         model.apply("v1", "v2", split={"v1": 50, "v2": 50})
         beside = model.wait_weights({"v1": 50, "v2": 50}, 120)
-        assert beside >= _ready_since(model, "v2") + RETURN
+        assert beside >= _ready_since(model, "v2") + RETURN.total_seconds()
         crowd.step("v3 as the target")
         model.apply("v1", "v2", "v3", target="v3")
         alone = model.wait_weights({"v3": 100}, 120)
-        assert alone >= _ready_since(model, "v3")
+        assert alone >= _ready_since(model, "v3") + LEARN.total_seconds()
         wait_for(lambda: sum(crowd.values(alone + LEARNS).values()) >= 100, "answers after the switch", 30)
     late = alone - _ready_since(model, "v3")
     print(
         f"{crowd.account()}\nv2 was in the route {beside - _ready_since(model, 'v2'):.1f} s after it was ready, v3 {late:.1f} s"
     )
-    assert late < RETURN / 2
+    assert late < RETURN.total_seconds()
     assert set(crowd.values(alone + LEARNS)) == {"v3"}
     assert crowd.lost == 0, crowd.account()
 
