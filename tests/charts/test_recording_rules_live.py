@@ -140,8 +140,7 @@ def test_the_scrape_job_of_the_exporter(tmp_path: Path) -> None:
             with Prometheus({"rule_files": [str(file)], "scrape_configs": [job]}) as server:
                 found = server.wait_for(signals.GPU_UTILIZATION, lambda all_: len(all_) == 2)
                 assert _values(found) == {VISION: 70.0, LANGUAGE: 60.0}
-                assert {one["metric"]["pod"] for one in server.query("up")} == {
-                    "dcgm-exporter-x7k2p",
-                    "nvidia-dcgm-exporter-9fz4c",
-                }
+                # Two targets, scraped one after the other.
+                jobs = {"dcgm-exporter-x7k2p", "nvidia-dcgm-exporter-9fz4c"}
+                server.wait_for("up == 1", lambda all_: {one["metric"]["pod"] for one in all_} == jobs)
     assert selectors == {"app.kubernetes.io/name=dcgm-exporter", "app=nvidia-dcgm-exporter"}

@@ -17,11 +17,13 @@ from tests.cluster.addons.mesh_fixtures import GATEWAY, Mesh
 from tests.cluster.addons.models import broken_triton_code, torchserve_unpacked
 from tests.cluster.addons.s3 import S3Server
 from tests.cluster.process import wait_for
-from tests.e2e.load import Load
+from tests.e2e.load import Answer, Load
 from tests.e2e.support import BUCKET, SECRET, Space
 
 LEARNS = 0.3
 """Seconds that the threads of Envoy may take to use a route that its administration already shows."""
+_IN_A_ROW = 30
+"""Answers after which nothing of before is expected: both threads of Envoy got several of them, over LEARNS and longer."""
 GRACE = 10
 """terminationGracePeriodSeconds: shorter than the default, so that those that leave are gone before the tests are."""
 _MODEL = """
@@ -114,10 +116,18 @@ class Exposed:
         return {self._version(cluster): weight for cluster, weight in found.items() if weight}
 
     def wait_routed(self, weights: dict[str, int], seconds: float = 300) -> None:
-        """Wait until the model answers, its route is as asked, and Envoy has exactly these shares."""
+        """Wait until the model is ready, its route as asked, Envoy has exactly these shares, and answers.
+
+        A model is ready when its first pod is: Envoy learns of that pod a moment later (50 ms and more were seen).
+        """
         self.space.wait_condition(self.name, "Ready", seconds=seconds)
         self.space.wait_condition(self.name, "TrafficReady", seconds=seconds)
         self.wait_weights(weights)
+        answering(self.load(keep_alive=False, clients=2), set(weights))
+
+    def wait_served(self, version: str) -> None:
+        """Wait until connections through the NodePort get to this version: kube-proxy learns of a selector a moment later."""
+        answering(self.service_load(keep_alive=False, clients=2), {version})
 
     def wait_weights(self, weights: dict[str, int], seconds: float = 180) -> float:
         """Wait until Envoy has exactly these shares; return when it had them, in seconds since the epoch."""
@@ -189,6 +199,16 @@ def namespace(cluster: Cluster, s3: S3Server, name: str) -> Iterator[Space]:
 def shares(weights: dict[str, int]) -> list[dict[str, Any]]:
     """A split as the resource has it."""
     return [{"version": name, "weight": weight} for name, weight in weights.items()]
+
+
+def answering(load: Load, versions: set[str]) -> None:
+    """Wait until many requests in a row, each on a connection of its own, are answered by these versions alone."""
+    with load:
+        wait_for(lambda: _calm(load.answers[-_IN_A_ROW:], versions), f"{_IN_A_ROW} answers of {versions} in a row", 90)
+
+
+def _calm(last: Sequence[Answer], versions: set[str]) -> bool:
+    return len(last) == _IN_A_ROW and all(not it.error and it.value in versions for it in last)
 
 
 def ready(pod: dict[str, Any]) -> bool:

@@ -25,7 +25,7 @@ def test_istio_leaves_and_comes_back(expose: Expose, mesh: Mesh) -> None:
     model = expose("triton", "lasting")
     model.apply("v1", "v2", split=SPLIT)
     model.wait_routed(SPLIT)
-    model.space.wait_ready(model.name)
+    model.wait_served("v1")
     loads = [model.service_load(keep_alive=kept, clients=8) for kept in (True, False)]
     with Crowd(*loads) as crowd:
         crowd.step("Istio's CRDs leave")
