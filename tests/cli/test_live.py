@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pantala.autoscaling import behavior
 from tests.cli.conftest import NAMESPACE, PROGRAM, Installation, operator
 from tests.cluster.process import wait_for
 
@@ -79,6 +80,9 @@ def test_diff_of_a_reconciled_model(installation: Installation) -> None:
     scaling = {"maxReplicas": 3, "metrics": [{"type": "CPUUtilization", "target": 70}]}
     resources = {"requests": {"cpu": "1000m", "memory": "1024Mi"}}
     text = serve(installation, "settled", scaling=scaling, resources=resources, expose={"nodePort": {}})
+    # The autoscaler's pace follows how long the first replica took to start, which is known once it is ready.
+    told = ("get", "hpa/settled-v1", "-o", r"jsonpath={.metadata.annotations.pantala\.dev/start-time}")
+    installation.until(lambda: installation.kubectl(*told) != str(behavior.UNKNOWN), "the time of a start is known")
     done = installation.pantala("render", "--diff", "-", stdin=text)
     assert (done.code, done.out, done.err) == (0, "", "")
 

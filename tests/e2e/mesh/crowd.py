@@ -22,7 +22,8 @@ class Crowd:
         self._ended = math.inf
 
     def __enter__(self) -> Self:
-        """Start all, and wait until each got an answer."""
+        """Start all, and wait until each got an answer; what is lost until the first step is lost as well."""
+        self.step("clients come")
         for load in self.loads:
             self._stack.enter_context(load)
         for load in self.loads:
