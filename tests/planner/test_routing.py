@@ -8,8 +8,8 @@ import pytest
 
 from pantala import naming
 from pantala.manifest.types import Manifest, Ref
+from pantala.planner.live_route import read
 from pantala.planner.observed import Mesh
-from pantala.planner.routing import read
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
 from tests.planner.world import NOW, World, model, version
@@ -275,6 +275,29 @@ def test_replacing_the_only_version() -> None:
     assert "update VirtualService vision/resnet" in made.step()
     assert weights(made) == {"resnet-v2": 100}
     assert "resnet-v1" in made.names(), "kept until the mesh knows"
+
+
+@pytest.mark.parametrize("mesh", [Mesh.ISTIO, Mesh.GATEWAY_API, Mesh.NONE])
+def test_a_mesh_is_given_time_to_learn_of_the_first_pod(mesh: Mesh) -> None:
+    """A target that is rolled out takes over after five seconds of readiness, Services and route at once; without a mesh at once."""
+    made = world(V1, ready=("v1",), mesh=mesh)
+    made.edit(model(V2))
+    made.settle()
+    made.roll_out("v2")
+    rolled = made.now
+    for condition in made.pods[-1]["status"]["conditions"]:
+        condition["lastTransitionTime"] = f"{rolled:%Y-%m-%dT%H:%M:%SZ}"
+    made.now = rolled + timedelta(seconds=4.5)
+    found = made.plan()
+    if mesh is Mesh.NONE:
+        assert found.serving == "v2"
+        return
+    assert (found.serving, found.wait) == ("v1", 0.5)
+    assert traffic_ready(made) == ("False", "VersionNotReady")
+    made.now = rolled + timedelta(seconds=5)
+    assert made.plan().serving == "v2"
+    made.step()
+    assert made.stable() == "v2"
 
 
 def test_several_versions_left_the_spec() -> None:

@@ -8,7 +8,7 @@ from pantala import naming
 from pantala.api import resolve
 from pantala.api.model import InferenceModel
 from pantala.manifest.types import Manifest
-from pantala.planner import render, routing
+from pantala.planner import live_route, render
 from pantala.planner.observed import Observed
 from pantala.planner.plan import Plan
 
@@ -18,7 +18,7 @@ _STANDARD = {"http": 80, "https": 443}
 def addresses(model: InferenceModel, seen: Observed, plan: Plan) -> Manifest:
     """The fields of the status that tell how the model is reached."""
     found: Manifest = {}
-    live = routing.read(seen).hosts
+    live = live_route.read(seen).hosts
     outside = _outside(model, plan, live)
     url = outside or _inside(model, seen)
     if url is not None:

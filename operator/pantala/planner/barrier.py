@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pantala.accelerators import dra
 from pantala.manifest.types import Manifest, Ref
-from pantala.planner import claim_template, routing
+from pantala.planner import claim_template, live_route, routing
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
 from pantala.traffic import istio
@@ -64,7 +64,7 @@ def deletable(
     told = list(problems)
     if any(problem.reason is Reason.FORBIDDEN for problem in told):
         return []
-    kinds = set(routing.ROUTES.values())
+    kinds = set(live_route.ROUTES.values())
     used = kinds & {manifest["kind"] for manifest in planned}
     stay = kinds - used if used and any(problem.about in routing.OBJECTS for problem in told) else set()
     return [obj for obj in leftovers if obj["kind"] not in stay]
@@ -76,4 +76,4 @@ def _services(route: Manifest) -> set[str]:
     inside = spec.get("hosts") or () if istio.MESH in (spec.get("gateways") or ()) else ()
     taken = {host.partition(".")[0] for host in inside}
     taken |= {ref["name"] for ref in spec.get("parentRefs") or () if ref.get("kind") == "Service"}
-    return taken | set(routing.leads_to(spec))
+    return taken | set(live_route.leads_to(spec))

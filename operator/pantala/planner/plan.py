@@ -25,6 +25,7 @@ from pantala.planner import (
     deployment,
     engines,
     keeping,
+    live_route,
     monitoring,
     placement,
     protection,
@@ -275,7 +276,7 @@ def _leftovers(
     # The model's own Services stay where nothing is known any more of the version that they select.
     keeps_services = Ref("Service", seen.namespace, seen.name) not in wanted
     # And so does the route, unless there is a new one: what another API has left would lead to versions without pods.
-    keeps_route = held or (keeps_services and not any(ref.kind in routing.ROUTES.values() for ref in wanted))
+    keeps_route = held or (keeps_services and not any(ref.kind in live_route.ROUTES.values() for ref in wanted))
     found = []
     for ref, obj in sorted(seen.children.items()):
         if ref in wanted or not seen.owns(obj) or "deletionTimestamp" in obj["metadata"]:

@@ -19,9 +19,9 @@ from pantala.planner import (
     autoscaler_report,
     cards_report,
     ledger,
+    live_route,
     metrics_report,
     placement,
-    routing,
     traffic_report,
 )
 from pantala.planner.addresses import addresses
@@ -258,5 +258,5 @@ def _state(plan: Plan, version: Version) -> str:
 
 def _idle(plan: Plan, seen: Observed, versions: Iterable[Version]) -> frozenset[str]:
     """Versions with replicas that nothing asks for, and to which nothing leads any more: a write may have failed."""
-    asked = {plan.target, plan.serving, seen.stable, *plan.asked, *plan.routing.shares, *routing.read(seen).ends}
+    asked = {plan.target, plan.serving, seen.stable, *plan.asked, *plan.routing.shares, *live_route.read(seen).ends}
     return frozenset(version.name for version in versions if version.wanted > 0 and version.name not in asked)

@@ -6,10 +6,9 @@ that the same rules continue.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from pantala import naming
 from pantala.api import resolve
@@ -18,35 +17,22 @@ from pantala.api.traffic import Traffic
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Manifest
 from pantala.planner import hosts as claims
-from pantala.planner import protection, render
+from pantala.planner import live_route, protection, render, route_problems
 from pantala.planner import shares as sharing
 from pantala.planner.hosts import Exposure
+from pantala.planner.live_route import Live
 from pantala.planner.observed import Mesh, Observed
 from pantala.planner.shares import Standing
 from pantala.status.problem import Problem
 from pantala.status.reasons import Reason
 from pantala.traffic import gateway_api, istio, policies, service
-from pantala.traffic.route import Backend, Refusal, Route, Split
+from pantala.traffic.route import Backend, Route, Split
 
-ROUTES = {Mesh.ISTIO: "VirtualService", Mesh.GATEWAY_API: "HTTPRoute"}
-"""Kind of the object that holds the shares."""
 OBJECTS = frozenset(
     {"VirtualService", "HTTPRoute", "DestinationRule", "EnvoyFilter", "AuthorizationPolicy", "RequestAuthentication"}
 )
 """Kinds of the objects that make up a route."""
 _HOLDING = frozenset({Reason.NOT_SUPPORTED})
-
-
-@dataclass(frozen=True)
-class Live:
-    """What the live route gives."""
-
-    shares: Mapping[str, int] = field(default_factory=dict)
-    """Percent by version; empty: there is no route, or it cannot be told."""
-    mirrors: Mapping[str, int] = field(default_factory=dict)
-    hosts: tuple[str, ...] = ()
-    ends: frozenset[str] = frozenset()
-    """Versions to which any part of any live route leads: shares, copies or rules, whoever wrote them."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +81,8 @@ def routing(model: InferenceModel, seen: Observed, settings: Settings, now: date
         settings: The installation's.
         now: The time.
     """
-    traffic, live, wanted = model.spec.traffic, read(seen), resolve.shares(model)
-    refused = _without_mesh(model) if seen.mesh is Mesh.NONE else _refused(model, seen.mesh)
+    traffic, live, wanted = model.spec.traffic, live_route.read(seen), resolve.shares(model)
+    refused = route_problems.without_mesh(model) if seen.mesh is Mesh.NONE else route_problems.refused(model, seen.mesh)
     # Without shares all requests go to one version: that with the largest.
     asked = wanted if seen.mesh is not Mesh.NONE else {resolve.target(model): 100}
     given = live.shares or ({seen.stable: 100} if seen.stable else {})
@@ -110,13 +96,13 @@ def routing(model: InferenceModel, seen: Observed, settings: Settings, now: date
     problems = [
         *unprotected,
         *exposure.problems,
-        *_unaccepted(seen, exposure.gateway if exposure.hosts else None),
+        *route_problems.unaccepted(seen, exposure.gateway if exposure.hosts else None),
     ]
     if unprotected:
         exposure = replace(exposure, hosts=())  # what is to be protected is not shown to the world without protection
     extras = resolve.extras(model)
     extra, wait = sharing.lasting(extras, known, now)
-    problems += _unready(asked, decided.configured, extras - extra, known)
+    problems += route_problems.unready(asked, decided.configured, extras - extra, known)
     waits = [one for one in (decided.wait, wait) if one is not None]
     return Routing(
         seen.mesh,
@@ -168,47 +154,10 @@ def objects(
     if made.mesh is Mesh.ISTIO:
         return [*policies.objects(route), *istio.objects(route)]
     # Without any of these the model's own Service does the same, and nobody has to accept a route.
-    needed = exposed or len(split.shares) > 1 or any(asks(traffic) for _, asks in _NEED_MESH)
+    needed = exposed or len(split.shares) > 1 or any(asks(traffic) for _, asks in route_problems.NEED_MESH)
     # While the version that answers has left the spec, that Service stays as it is: the live route has to follow the truth.
     needed = needed or (bool(made.live.ends) and resolve.find(model, made.serving) is None)
     return gateway_api.objects(route) if needed else []
-
-
-def read(seen: Observed) -> Live:
-    """What the live route gives."""
-    services, names = (
-        {
-            ref.name: label
-            for ref, obj in seen.children.items()
-            if ref.kind in kinds and seen.owns(obj) and (label := obj["metadata"]["labels"].get(naming.LABEL_VERSION))
-        }
-        for kinds in ({"Service"}, {"Service", "Deployment"})  # a Service that somebody deleted comes back
-    )
-    # Of both APIs: what the one not in use has left leads requests for as long as it is there.
-    every = (obj for ref, obj in seen.children.items() if ref.kind in ROUTES.values() and seen.owns(obj))
-    ends = frozenset(names[end] for obj in every for end in leads_to(obj.get("spec")) if end in names)
-    routes = _routes(seen)
-    if not routes or routes[0]["metadata"]["name"] != seen.name:
-        return Live(ends=ends)
-    mesh = istio if seen.mesh is Mesh.ISTIO else gateway_api
-    hosts = tuple(dict.fromkeys(host for route in routes for host in mesh.hosts(route)))
-    return Live(mesh.shares(routes[0], services) or {}, mesh.mirrors(routes[0], services) or {}, hosts, ends)
-
-
-def leads_to(part: Any) -> Iterator[str]:
-    """Names of the Services to which a part of a VirtualService or an HTTPRoute leads requests or copies."""
-    if isinstance(part, list):
-        for item in part:
-            yield from leads_to(item)
-    elif isinstance(part, dict):
-        for key, value in part.items():
-            if key == "destination" and isinstance(value, dict):
-                yield str(value.get("host")).partition(".")[0]
-            elif key in {"backendRef", "backendRefs"}:
-                refs = value if isinstance(value, list) else [value]
-                yield from (str(ref.get("name")) for ref in refs if isinstance(ref, dict))
-            else:
-                yield from leads_to(value)
 
 
 def standings(seen: Observed, names: Iterable[str]) -> dict[str, Standing]:
@@ -246,91 +195,3 @@ def _named(model: InferenceModel, seen: Observed, made: Routing) -> list[str]:
     """Versions that the route may name, each once, those with shares first."""
     known = [name for name in sorted(resolve.extras(model)) if seen.assume_ready or seen.deployment(name) is not None]
     return list(dict.fromkeys([*made.shares, *known]))
-
-
-_NEED_MESH: tuple[tuple[str, Callable[[Traffic], object]], ...] = (
-    ("traffic.split", lambda it: it.split and len([share for share in it.split if share.weight]) > 1),
-    ("traffic.mirrors", lambda it: it.mirrors),
-    ("traffic.rules", lambda it: it.rules),
-    ("traffic.timeout", lambda it: it.timeout),
-    ("traffic.retries", lambda it: it.retries),
-    ("traffic.rateLimit", lambda it: it.rate_limit),
-    ("traffic.access", lambda it: it.access),
-    ("traffic.authentication", lambda it: it.authentication),
-    ("traffic.cors", lambda it: it.cors),
-    ("traffic.headers", lambda it: it.headers),
-    ("traffic.limits", lambda it: it.limits),
-    ("traffic.outlierDetection", lambda it: it.outlier_detection),
-)
-
-
-def _without_mesh(model: InferenceModel) -> tuple[Problem, ...]:
-    """What needs a mesh, where there is none."""
-    traffic = model.spec.traffic
-    fields = [name for name, asks in _NEED_MESH if traffic is not None and asks(traffic)]
-    expose = model.spec.expose
-    if claims.wanted(model) and expose is not None:
-        fields += ["expose.hosts"] if expose.hosts else ["expose"]
-    if not fields:
-        return ()
-    words = (
-        f"{', '.join(fields)}: without effect, because the cluster has neither Istio nor the Gateway API, or the installation "
-        "uses none (traffic.mesh of the chart): all requests go to one version, by its Service. Install Istio (with "
-        "networking.istio.io/v1) or the Gateway API; it is noticed within seconds."
-    )
-    return (Problem(Reason.MESH_MISSING, words),)
-
-
-def _refused(model: InferenceModel, mesh: Mesh) -> tuple[Problem, ...]:
-    """What the mesh in use cannot do."""
-    traffic = model.spec.traffic or Traffic()
-    found: tuple[Refusal, ...]
-    if mesh is Mesh.GATEWAY_API:
-        found = gateway_api.refusals(traffic, model.spec.expose)
-    else:
-        found = (*istio.refusals(traffic, model.spec.expose), *policies.refusals(traffic))
-    if not found:
-        return ()
-    words = [f"{refusal.field}: {refusal.message.rstrip('.')}." for refusal in found]
-    if mesh is Mesh.GATEWAY_API:
-        words.append("Istio can do all of it: install it, and set traffic.mesh of the chart to auto or istio.")
-    words.append("A route that is there stays as it is meanwhile.")
-    return (Problem(Reason.NOT_SUPPORTED, " ".join(words)),)
-
-
-def _unaccepted(seen: Observed, gateway: tuple[str, str] | None) -> list[Problem]:
-    """What the controller of the gateway says against the live route."""
-    if seen.mesh is not Mesh.GATEWAY_API:
-        return []
-    words = [text for route in _routes(seen) if (text := gateway_api.problem(route, gateway)) is not None]
-    said = f"{'; '.join(dict.fromkeys(words))}."
-    return [Problem(Reason.ROUTE_NOT_ACCEPTED, said[0].upper() + said[1:])] if words else []
-
-
-def _routes(seen: Observed) -> list[Manifest]:
-    """The live objects that lead requests, the one with the model's name first."""
-    kind = ROUTES.get(seen.mesh)
-    found = [obj for ref, obj in sorted(seen.children.items()) if ref.kind == kind and seen.owns(obj)]
-    return sorted(found, key=lambda obj: obj["metadata"]["name"] != seen.name)
-
-
-def _unready(
-    asked: Mapping[str, int], configured: Mapping[str, int], extras: frozenset[str], known: Mapping[str, Standing]
-) -> list[Problem]:
-    """Versions that do not get what they are asked to get, or that nobody would answer for."""
-    down = [name for name in asked if name not in known or not known[name].ready]
-    if dict(asked) == dict(configured) and not extras and not down:
-        return []
-    names = dict.fromkeys([*(name for name in asked if name not in configured), *down, *sorted(extras)])
-    ready = [name for name in names if name in known and known[name].ready]
-    words = []
-    if rest := [name for name in names if name not in ready]:
-        words.append(f"Version {' and '.join(rest)} has no ready replica.")
-    if ready:
-        words.append(f"Version {' and '.join(ready)} has just become ready and gets requests soon.")
-    if any(known[name].ready for name in configured if name in known):
-        shown = ", ".join(f"{name} ({weight} %)" for name, weight in configured.items())
-        words.append(f"Meanwhile requests go to {shown}.")
-    else:
-        words.append("No version answers; the shares stay as they are.")
-    return [Problem(Reason.VERSION_NOT_READY, " ".join(words))]

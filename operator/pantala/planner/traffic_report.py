@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pantala.manifest.types import Manifest
-from pantala.planner import measured
-from pantala.planner import routing as routes
+from pantala.planner import live_route, measured, routing
 from pantala.planner.observed import Mesh, Observed
 from pantala.planner.plan import Plan
 from pantala.status.conditions import Condition
@@ -23,13 +22,13 @@ def traffic(plan: Plan, seen: Observed) -> list[Manifest]:
     """
     if plan.routing.mesh is Mesh.NONE:
         return []
-    live = routes.read(seen)
+    live = live_route.read(seen)
     names = dict.fromkeys([*plan.routing.asked, *live.shares, *plan.routing.mirrors, *live.mirrors])
     entries = [_entry(plan, live, name) for name in names]
     return measured.merged(entries, seen.measured, (seen.model.get("status") or {}).get("traffic") or ())
 
 
-def _entry(plan: Plan, live: routes.Live, name: str) -> Manifest:
+def _entry(plan: Plan, live: live_route.Live, name: str) -> Manifest:
     entry: Manifest = {"version": name}
     if name in plan.routing.asked:
         entry["asked"] = plan.routing.asked[name]
@@ -49,7 +48,7 @@ def condition(plan: Plan, unwritten: Iterable[Problem], *, ports: bool) -> Condi
         ports: Whether a Service of the model's leads to one version from outside.
     """
     made = plan.routing
-    if wrong := [*(problem for problem in unwritten if problem.about in routes.OBJECTS), *made.problems]:
+    if wrong := [*(problem for problem in unwritten if problem.about in routing.OBJECTS), *made.problems]:
         words = " ".join(problem.message for problem in wrong)
         return Condition("TrafficReady", status=False, reason=wrong[0].reason, message=words)
     if made.mesh is Mesh.NONE:

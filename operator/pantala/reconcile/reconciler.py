@@ -18,7 +18,7 @@ from pantala.cluster.events import Recorder
 from pantala.cluster.resources import MODEL
 from pantala.errors import ApiError
 from pantala.manifest.settings import Settings
-from pantala.planner import barrier, engines, routing
+from pantala.planner import barrier, engines, live_route
 from pantala.planner import plan as planning
 from pantala.planner.measured import Measurements
 from pantala.planner.observed import Observed
@@ -115,7 +115,7 @@ class Reconciler:
         outcome = report(model, after, plan, problems, self._now())
         self._look_for(key, outcome.asks)
         wait = await self._tell(key, after, outcome)
-        if (seen.stable is not None and after.stable != seen.stable) or routing.read(after) != plan.routing.live:
+        if (seen.stable is not None and after.stable != seen.stable) or live_route.read(after) != plan.routing.live:
             return 0.0  # The traffic has moved: what had it can go, and no event tells of our own write.
         if engines.left(seen, after):
             return 0.0  # The same of an autoscaler: its successor can come.
