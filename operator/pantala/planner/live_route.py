@@ -22,13 +22,15 @@ class Live:
     shares: Mapping[str, int] = field(default_factory=dict)
     """Percent by version; empty: there is no route, or it cannot be told."""
     mirrors: Mapping[str, int] = field(default_factory=dict)
+    """Percent of requests that are copied, by the version that gets the copies."""
     hosts: tuple[str, ...] = ()
+    """Hosts at gateways."""
     ends: frozenset[str] = frozenset()
     """Versions to which any part of any live route leads: shares, copies or rules, whoever wrote them."""
 
 
 def read(seen: Observed) -> Live:
-    """What the live route gives."""
+    """What the live route gives, as far as it is of the mesh in use; where it leads, of any."""
     services, names = (
         {
             ref.name: label
