@@ -183,6 +183,15 @@ class Scene:
             os.kill(self.prometheus.pid, signal.SIGCONT)
 
     @contextmanager
+    def dead(self) -> Iterator[None]:
+        """Prometheus crashed: nobody listens at its address."""
+        self.prometheus.kill()
+        try:
+            yield
+        finally:
+            self.prometheus.start()
+
+    @contextmanager
     def without_rules(self) -> Iterator[None]:
         """Prometheus does not load the recording rules."""
         self.prometheus.reload(self.config(recording=False))

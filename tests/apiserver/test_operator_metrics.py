@@ -157,6 +157,13 @@ def test_prometheus_hangs(scene: Scene, metrics: PrometheusAdapter) -> None:
     scene.wait(MODEL, "MetricsFound")
 
 
+def test_prometheus_crashed(scene: Scene, metrics: PrometheusAdapter) -> None:
+    """Without Prometheus nobody has a value, and nobody can say why: that it does not answer is what is said."""
+    with scene.dead():
+        scene.wait(MODEL, "PrometheusUnreachable", "prometheus.url")
+    scene.wait(MODEL, "MetricsFound")
+
+
 def test_a_second_hpa(scene: Scene, metrics: PrometheusAdapter) -> None:
     """An HPA that somebody made for the same Deployment stops both: it is named."""
     ours = scene.space.get("HorizontalPodAutoscaler", f"{MODEL}-v1")

@@ -39,7 +39,7 @@ class Prometheus(Service):
         self.url = f"http://127.0.0.1:{free_port()}"
         self._config = Path(self._folder.name) / "prometheus.yml"
         self._config.write_text(yaml.safe_dump(config))
-        command = [
+        self._command = [
             program,
             f"--config.file={self._config}",
             f"--storage.tsdb.path={self._folder.name}/data",
@@ -47,10 +47,15 @@ class Prometheus(Service):
             "--web.enable-lifecycle",
         ]
         try:
-            super().__init__(command, f"{self.url}/-/ready")
+            super().__init__(self._command, f"{self.url}/-/ready")
         except BaseException:
             self._folder.cleanup()
             raise
+
+    def start(self) -> None:
+        """Start it again after `kill`, at its address and with its data."""
+        super().stop()
+        super().__init__(self._command, f"{self.url}/-/ready")
 
     def reload(self, config: dict[str, Any]) -> None:
         """Give it another configuration, for instance once a cluster is there."""
