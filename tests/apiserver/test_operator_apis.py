@@ -12,8 +12,9 @@ import pytest
 
 from pantala.api.model import InferenceModel
 from pantala.cluster.apply import Writer
-from pantala.cluster.cache import Cache, Key
+from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
+from pantala.cluster.objects import Key
 from pantala.cluster.optional import OptionalKinds
 from pantala.cluster.resources import (
     DESTINATION_RULE,

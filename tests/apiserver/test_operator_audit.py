@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pantala.cluster.audit import GRACE, ModelAudit
-from pantala.cluster.cache import Cache, Key
+from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
+from pantala.cluster.objects import Key
 from pantala.cluster.reflector import Reflector
 from pantala.cluster.resources import CONFIG_MAP, MODEL
 from tests.apiserver.models import Api

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from pantala.cluster.cache import Cache, Key
+from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
+from pantala.cluster.objects import Key
 from pantala.cluster.reflector import Reflector
 from pantala.cluster.resources import MODEL, POD
 from pantala.handlers.operator import COALESCE, SELECTOR

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from pantala.cluster.cache import Cache, Key
+from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
 from pantala.cluster.events import Recorder
+from pantala.cluster.objects import Key
 from pantala.cluster.resources import BY_KIND, MODEL
 from pantala.errors import ApiError, Unavailable
 from pantala.manifest.settings import Settings

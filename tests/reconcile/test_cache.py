@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from pantala.cluster.cache import Cache, Key
+from pantala.cluster.cache import Cache
+from pantala.cluster.objects import GRAVES, Key
 from pantala.cluster.resources import CONFIG_MAP, DEPLOYMENT, MODEL, POD
 
 RESNET, OTHER = Key("vision", "resnet"), Key("vision", "other")
@@ -70,6 +71,33 @@ def test_the_watch_may_be_ahead_of_the_answer(cache: Cache) -> None:
     seen = cache.observe(RESNET)
     assert seen is not None
     assert next(iter(seen.children.values()))["data"] == {"x": "newer"}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_watch_may_know_of_the_end_before_the_answer(cache: Cache, *, known: bool) -> None:
+    """The answer to a write does not bring back what a watch has seen go since; its successor is known as soon as it comes."""
+    if known:
+        cache.upsert(CONFIG_MAP, obj("ConfigMap", "a", 4))
+    cache.remove(CONFIG_MAP, obj("ConfigMap", "a", 6))
+    cache.written(CONFIG_MAP, obj("ConfigMap", "a", 5))
+    assert names(cache) == []
+    cache.written(CONFIG_MAP, obj("ConfigMap", "a", 7))
+    assert names(cache) == ["a"]
+
+
+def test_a_late_status_does_not_bring_a_model_back(cache: Cache) -> None:
+    """The answer to the patch of a status that comes after the end of its model is about nobody."""
+    cache.remove(MODEL, model(6))
+    cache.written(MODEL, model(5))
+    assert cache.observe(RESNET) is None
+
+
+def test_ends_are_remembered_for_a_while(cache: Cache) -> None:
+    """Of the objects that were deleted only the last ones are remembered: thousands come and go in a year."""
+    for number in range(GRAVES + 10):
+        cache.remove(CONFIG_MAP, obj("ConfigMap", f"a{number}", number + 2))
+        cache.remove(POD, obj("Pod", f"p{number}", number + 2))
+    assert len(cache._objects._graves) == GRAVES
 
 
 def test_an_end_does_not_take_the_successor(cache: Cache, woken: list[Key]) -> None:
@@ -142,6 +170,5 @@ def test_forgotten_models_leave_nothing(cache: Cache, woken: list[Key]) -> None:
     cache.drop(RESNET)
     assert cache.observe(RESNET) is None
     cache.remove(CONFIG_MAP, obj("ConfigMap", "a", 3))
-    assert not cache._children
-    assert not cache._owners
+    assert len(cache._objects) == 0
     assert list(cache.keys()) == []

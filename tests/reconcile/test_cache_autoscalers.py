@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from pantala.cluster.cache import Cache, Key
+from pantala.cluster.cache import Cache
+from pantala.cluster.objects import Key
 from pantala.cluster.resources import AUTOSCALER, MODEL, SCALED_OBJECT
 from pantala.manifest.types import Ref
 from pantala.planner.observed import SCALED

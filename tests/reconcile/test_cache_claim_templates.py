@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from pantala.cluster.cache import Cache, Key
+from pantala.cluster.cache import Cache
+from pantala.cluster.objects import Key
 from pantala.cluster.resources import CLAIM_TEMPLATE, MODEL
 from pantala.planner.observed import Availability, Observed
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from pantala.cluster.cache import Cache, Key
+from pantala.cluster.cache import Cache
+from pantala.cluster.objects import Key
 from pantala.cluster.resources import (
     DESTINATION_RULE,
     HTTP_ROUTE,

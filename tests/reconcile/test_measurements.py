@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from pantala.cluster.cache import Key
+from pantala.cluster.objects import Key
 from pantala.planner.measured import Counted, Fields, Measurement, Service, Unmeasured, fields, settle
 from pantala.reconcile.measurements import INTERVAL, KEPT, Measurer, Target, targets
 from pantala.remote.prometheus import Prometheus

@@ -13,7 +13,7 @@ import yaml
 
 from pantala.autoscaling import mesh, raw, signals
 from pantala.autoscaling.signals import Signal, Source
-from pantala.cluster.cache import Key
+from pantala.cluster.objects import Key
 from pantala.manifest.settings import AutoscalingSettings
 from pantala.planner.measured import Unmeasured
 from pantala.planner.probed import CUSTOM, EXTERNAL, Api, Ask, Clue, Finding

@@ -14,10 +14,11 @@ import yaml
 from kubernetes.aio import config as kubernetes_config
 
 from pantala import naming
-from pantala.cluster.cache import Cache, Key
+from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
 from pantala.cluster.discovery import present
 from pantala.cluster.gateways import GatewayName, Gateways
+from pantala.cluster.objects import Key
 from pantala.cluster.resources import (
     BY_KIND,
     CLAIM_TEMPLATE,

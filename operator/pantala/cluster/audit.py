@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pantala.cluster.cache import Cache, Key
+from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
+from pantala.cluster.objects import Key
 from pantala.cluster.resources import MODEL
 
 GRACE = 60.0

@@ -5,15 +5,13 @@ Only the parts of an object that somebody reads are kept (`slim.py`), so that a 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
 
-from pantala import naming
 from pantala.cluster import metrics
 from pantala.cluster.claims import Claim, Claims
 from pantala.cluster.gateways import Gateways
 from pantala.cluster.nodes import Nodes
+from pantala.cluster.objects import ROUTES, Key, Objects, key_of, number
 from pantala.cluster.resources import (
     CLAIM_TEMPLATE,
     FOREIGN,
@@ -31,21 +29,12 @@ from pantala.cluster.resources import (
     WATCHED,
     Resource,
 )
-from pantala.cluster.slim import answers, carried, essence, limits, slim
+from pantala.cluster.slim import essence, limits
 from pantala.manifest.types import Manifest, Ref
 from pantala.planner.observed import Availability, Mesh, Observed, choose_mesh
 
-_HOSTS = {VIRTUAL_SERVICE.kind: "hosts", HTTP_ROUTE.kind: "hostnames"}
-"""Where the spec of a route has its hosts."""
 _OPTIONAL_KINDS = frozenset(resource.kind for resource in OPTIONAL if resource not in GATEWAYS)
 _GATEWAY_OF = {Mesh.ISTIO: ISTIO_GATEWAY, Mesh.GATEWAY_API: K8S_GATEWAY}
-
-
-class Key(NamedTuple):
-    """A model: what the queue holds."""
-
-    namespace: str
-    name: str
 
 
 class Cache:
@@ -77,9 +66,7 @@ class Cache:
         self._pod_lost = pod_lost or child_changed
         self._limits_changed = limits_changed or child_changed
         self._wanted, self._domain, self._allowed_domains = mesh, domain, allowed_domains or {}
-        self._models: dict[Key, Manifest] = {}
-        self._children: dict[Key, dict[Ref, Manifest]] = defaultdict(dict)
-        self._owners: dict[Ref, Key] = {}
+        self._objects = Objects()
         self._present: frozenset[Resource] = frozenset()
         self._refused: frozenset[Resource] = frozenset()
         self._mesh = Mesh.NONE
@@ -94,33 +81,33 @@ class Cache:
 
     def keys(self) -> Iterator[Key]:
         """The models that exist."""
-        return iter(list(self._models))
+        return iter(list(self._objects.models))
 
     def models(self) -> Iterator[Manifest]:
         """The models as they are stored."""
-        return iter(list(self._models.values()))
+        return iter(list(self._objects.models.values()))
 
     def status(self, key: Key) -> Manifest:
         """The status of a model; empty if there is none."""
-        return (self._models.get(key) or {}).get("status") or {}
+        return (self._objects.models.get(key) or {}).get("status") or {}
 
     def has(self, key: Key, version: str) -> bool:
         """Whether a model is known in this resourceVersion or a newer one."""
-        known = self._models.get(key)
-        return known is not None and _number(known) >= (int(version) if version.isdigit() else 0)
+        known = self._objects.models.get(key)
+        return known is not None and number(known) >= (int(version) if version.isdigit() else 0)
 
     def drop(self, key: Key) -> None:
         """A model that is gone, though no watch said so."""
-        if self._models.pop(key, None) is not None:
+        if self._objects.models.pop(key, None) is not None:
             self._claim(key)
             self._model_changed(key)
 
     def observe(self, key: Key) -> Observed | None:
         """Everything known about one model, or None if there is no such model."""
-        model = self._models.get(key)
+        model = self._objects.models.get(key)
         if model is None:
             return None
-        children = self._children.get(key, {})
+        children = self._objects.children(key)
         # While the objects of a kind are being listed a plan would take those that are there already for leftovers.
         unknown = _OPTIONAL_KINDS.difference(resource.kind for resource in self._present)
         mine = {ref: obj for ref, obj in children.items() if ref.kind != POD.kind and ref.kind not in unknown}
@@ -151,11 +138,8 @@ class Cache:
         if resource in FOREIGN:
             self._foreign_news(resource, news=self._foreign[resource].replace(objects))
             return
-        present = {Ref.of(obj) for obj in objects}
-        for key, children in self._children.items():
-            if namespace is None or key.namespace == namespace:
-                for ref in [ref for ref in children if ref.kind == resource.kind and ref not in present]:
-                    self._lose(key, ref)
+        for key, ref in self._objects.missing(resource, namespace, map(Ref.of, objects)):
+            self._lose(key, ref)
         for obj in objects:
             self.upsert(resource, obj)
 
@@ -164,17 +148,17 @@ class Cache:
         if resource in FOREIGN:
             self._foreign_news(resource, news=self._foreign[resource].upsert(obj))
             return
-        key, ref = _key(resource, obj), Ref.of(obj)
+        key, ref = key_of(resource, obj), Ref.of(obj)
         if resource is not MODEL:
             self._leave(ref, key)
         if key is None:
             return
-        served, known = self._answers(key, ref), self._children.get(key, {}).get(ref)
+        served, known = self._objects.answering(key, ref), self._objects.children(key).get(ref)
         # The echo of a write that `written` has stored already, or something even older, is no news.
         if not self._store(resource, key, obj):
             return
         if resource not in {MODEL, POD} and known is not None:
-            now = self._children[key][ref]
+            now = self._objects.children(key)[ref]
             if essence(resource, known) == essence(resource, now):
                 # Only figures have changed, or what nobody reads: autoscalers note in their objects when they last looked.
                 if limits(resource, known) != limits(resource, now):
@@ -182,7 +166,7 @@ class Cache:
                 return
         if resource is MODEL:
             self._model_changed(key)
-        elif served is not None and self._answers(key, ref) != served:
+        elif served is not None and self._objects.answering(key, ref) != served:
             self._pod_lost(key)
         else:
             self._child_changed(key)
@@ -192,40 +176,30 @@ class Cache:
         if resource in FOREIGN:
             self._foreign_news(resource, news=self._foreign[resource].remove(obj))
             return
+        self._objects.bury(obj)
         ref = Ref.of(obj)
-        key = _key(resource, obj) if resource is MODEL else self._owners.get(ref)
+        key = key_of(resource, obj) if resource is MODEL else self._objects.owner(ref)
         if key is None:
             return
-        known = self._models.get(key) if resource is MODEL else self._children[key].get(ref)
-        if known is None or _number(known) > _number(obj):
+        known = self._objects.find(resource, key, ref)
+        if known is None or number(known) > number(obj):
             return  # Its successor of the same name is known already.
         if resource is MODEL:
-            del self._models[key]
-            self._claim(key)
-            self._model_changed(key)
+            self.drop(key)
         else:
             self._lose(key, ref)
-        if key not in self._models and not self._children.get(key):
-            self._children.pop(key, None)
 
     def _leave(self, ref: Ref, key: Key | None) -> None:
         """Take an object away from the model that its label named before somebody changed that."""
-        before = self._owners.get(ref)
+        before = self._objects.owner(ref)
         if before is not None and before != key:
             self._lose(before, ref)
 
     def _lose(self, key: Key, ref: Ref) -> None:
         """A child of a model is gone, or is another's now."""
-        served = self._answers(key, ref)
+        served = self._objects.answering(key, ref)
         self.forget(ref)
         (self._child_changed if served is None else self._pod_lost)(key)
-
-    def _answers(self, key: Key, ref: Ref) -> str | None:
-        """The version for which a pod answers requests; None for what is no such pod."""
-        if ref.kind != POD.kind:
-            return None
-        pod = self._children.get(key, {}).get(ref)
-        return None if pod is None else answers(pod)
 
     # -- what the API server serves --------------------------------------------------------------------------------
 
@@ -241,14 +215,14 @@ class Cache:
         for resource in gone:
             if resource in FOREIGN:
                 self._foreign[resource].clear()
-            for ref in [ref for ref in self._owners if ref.kind == resource.kind]:
+            for ref in self._objects.of_kind(resource.kind):
                 self.forget(ref)
         before, self._mesh = (
             self._mesh,
             choose_mesh(self._wanted, istio=VIRTUAL_SERVICE in present, gateway_api=HTTP_ROUTE in present),
         )
         if (before is Mesh.NONE) != (self._mesh is Mesh.NONE) and self._domain:
-            for key in self._models:
+            for key in self._objects.models:
                 self._claim(key)
         if changed:
             self._wake_all()
@@ -257,26 +231,21 @@ class Cache:
         if not news or resource not in self._present:
             return
         if resource is NODE:
-            for key, model in self._models.items():
-                if _asks_for_cards(model) and self._waits(key):
+            for key, model in self._objects.models.items():
+                if _asks_for_cards(model) and self._objects.waits(key):
                     self._child_changed(key)
         elif _GATEWAY_OF.get(self._mesh) == resource:
             self._wake_all()
 
-    def _waits(self, key: Key) -> bool:
-        """Whether a model has a pod that no node has taken yet."""
-        pods = (obj for ref, obj in self._children.get(key, {}).items() if ref.kind == POD.kind)
-        return any(pod["spec"]["nodeName"] is None and "deletionTimestamp" not in pod["metadata"] for pod in pods)
-
     def _wake_all(self) -> None:
-        for key in self._models:
+        for key in self._objects.models:
             self._child_changed(key)
 
     # -- hosts -----------------------------------------------------------------------------------------------------
 
     def _claim(self, key: Key) -> None:
         """Note what a model claims now, and wake those that it concerns."""
-        model = self._models.get(key)
+        model = self._objects.models.get(key)
         domain = None if self._mesh is Mesh.NONE else self._domain
         claim = None if model is None else Claim.of(model, domain, self._allowed_domains)
         for other in self._claims.claim(key, claim):
@@ -284,20 +253,14 @@ class Cache:
 
     def _hold(self, key: Key) -> None:
         """Note which hosts the routes of a model have now, and wake those that it concerns."""
-        hosts = frozenset(
-            host.lower()
-            for ref, obj in self._children.get(key, {}).items()
-            if ref.kind in _HOSTS
-            for host in (obj.get("spec") or {}).get(_HOSTS[ref.kind]) or ()
-        )
-        for other in self._claims.hold(key, hosts):
+        for other in self._claims.hold(key, self._objects.hosts(key)):
             self._child_changed(other)
 
     # -- what writes answer ----------------------------------------------------------------------------------------
 
     def written(self, resource: Resource, obj: Manifest) -> None:
         """The answer to a write, unless the watch has already brought something newer. No wake-up: the writer knows."""
-        key = _key(resource, obj)
+        key = key_of(resource, obj)
         if key is None or (resource in OPTIONAL and resource not in self._present):
             return  # An API that left while the write was under way is not known any more.
         self._store(resource, key, obj)
@@ -314,8 +277,8 @@ class Cache:
             left: The object where it is still there for its finalizers, so that its successor does not come before it is gone.
         """
         ref = Ref.of(obj)
-        key = self._owners.get(ref)
-        known = None if key is None else self._children[key].get(ref)
+        key = self._objects.owner(ref)
+        known = None if key is None else self._objects.children(key).get(ref)
         if key is None or known is None or known["metadata"]["uid"] != obj["metadata"]["uid"]:
             return
         if left is None:
@@ -325,48 +288,26 @@ class Cache:
 
     def _store(self, resource: Resource, key: Key, obj: Manifest) -> bool:
         """Keep an object if it is newer than what is known; whether it was."""
-        ref = Ref.of(obj)
-        known = self._models.get(key) if resource is MODEL else self._children[key].get(ref)
-        if known is not None and _number(known) >= _number(obj):
+        if not self._objects.store(resource, key, obj):
             return False
         if resource is MODEL:
-            self._models[key] = slim(resource, obj)
             self._claim(key)
-        else:
-            self._children[key][ref] = carried(resource, slim(resource, obj), known)
-            self._owners[ref] = key
-            if ref.kind in _HOSTS:
-                self._hold(key)
+        elif resource.kind in ROUTES:
+            self._hold(key)
         return True
 
     def forget(self, ref: Ref) -> None:
         """A child that is gone. No wake-up."""
-        key = self._owners.pop(ref, None)
-        if key is not None:
-            self._children[key].pop(ref, None)
-            if ref.kind in _HOSTS:
-                self._hold(key)
+        key = self._objects.forget(ref)
+        if key is not None and ref.kind in ROUTES:
+            self._hold(key)
 
     def _counter(self, resource: Resource) -> Callable[[], float]:
         if resource in FOREIGN:
             return lambda: float(len(self._foreign[resource]))
-        return lambda: float(sum(ref.kind == resource.kind for kids in self._children.values() for ref in kids))
-
-
-def _key(resource: Resource, obj: Manifest) -> Key | None:
-    meta = obj["metadata"]
-    if resource is MODEL:
-        return Key(meta["namespace"], meta["name"])
-    name = meta.get("labels", {}).get(naming.LABEL_MODEL)
-    return Key(meta["namespace"], name) if name else None
+        return lambda: float(len(self._objects.of_kind(resource.kind)))
 
 
 def _asks_for_cards(model: Manifest) -> bool:
     spec = model.get("spec") or {}
     return any("accelerator" in block for block in (spec, *(spec.get("versions") or ())))
-
-
-def _number(obj: Manifest) -> int:
-    # Comparable since Kubernetes 1.35 (KEP-5504) and in practice always: it is etcd's revision.
-    text = obj["metadata"].get("resourceVersion", "0")
-    return int(text) if text.isdigit() else 0

@@ -19,10 +19,11 @@ from aiohttp import web
 from pantala import naming
 from pantala.cluster import metrics_api
 from pantala.cluster.audit import ModelAudit
-from pantala.cluster.cache import Cache, Key
+from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
 from pantala.cluster.events import Recorder
 from pantala.cluster.lease import Lease
+from pantala.cluster.objects import Key
 from pantala.cluster.optional import OptionalKinds
 from pantala.cluster.reflector import SILENCE, Reflector
 from pantala.cluster.resources import MODEL, WATCHED

@@ -17,7 +17,7 @@ from pantala import naming
 from pantala.accelerators.base import Utilization
 from pantala.accelerators.registry import PROVIDERS
 from pantala.api.accelerator import Accelerator
-from pantala.cluster.cache import Key
+from pantala.cluster.objects import Key
 from pantala.manifest.types import Manifest
 from pantala.planner import ledger
 from pantala.planner.observed import Observed

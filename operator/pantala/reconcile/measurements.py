@@ -13,7 +13,7 @@ from typing import Protocol
 from prometheus_client import Counter
 
 from pantala import naming
-from pantala.cluster.cache import Key
+from pantala.cluster.objects import Key
 from pantala.manifest.types import Manifest
 from pantala.planner.measured import (
     WINDOW,

@@ -15,7 +15,7 @@ from contextlib import suppress
 from prometheus_client import Counter, Gauge
 
 from pantala.autoscaling.signals import Source as Kind
-from pantala.cluster.cache import Key
+from pantala.cluster.objects import Key
 from pantala.planner.probed import Answers, Api, Ask, Clue, Finding, Findings, judge
 from pantala.reconcile import metric_questions
 from pantala.reconcile.metric_questions import Source

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from pantala.api.model import InferenceModel
 from pantala.cluster.apply import Writer
-from pantala.cluster.cache import Cache, Key
+from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
 from pantala.cluster.events import Recorder
+from pantala.cluster.objects import Key
 from pantala.cluster.resources import MODEL
 from pantala.errors import ApiError
 from pantala.manifest.settings import Settings

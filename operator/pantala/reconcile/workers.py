@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 
-from pantala.cluster.cache import Key
+from pantala.cluster.objects import Key
 from pantala.errors import ApiError, Unavailable
 from pantala.reconcile import metrics
 from pantala.reconcile.queue import WorkQueue
