@@ -8,37 +8,34 @@ rules continue.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pantala import naming
 from pantala.api import resolve
 from pantala.api.model import InferenceModel
-from pantala.api.resolve import ResolvedVersion
-from pantala.autoscaling import budget, hpa
+from pantala.autoscaling import hpa
 from pantala.autoscaling.signals import Signal
 from pantala.manifest.settings import AcceleratorSettings, AutoscalingSettings, Settings
 from pantala.manifest.types import Invalid, Manifest, Ref
 from pantala.planner import (
     claim_template,
-    deployment,
     engines,
     keeping,
     live_route,
     monitoring,
     placement,
-    protection,
     readings,
-    render,
     routing,
     scaling,
 )
 from pantala.planner.cards import Cards
 from pantala.planner.observed import Observed
 from pantala.planner.routing import Routing
+from pantala.planner.services import services
+from pantala.planner.versions import Versions, replicas, versions
 from pantala.status.problem import Problem
-from pantala.traffic import service
 
 
 @dataclass(frozen=True)
@@ -95,12 +92,12 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetim
     active = known & {target, serving, stable, *resolve.asked(model), *made.users}
     kept = keeping.kept(model, seen, known - active, now)
     active |= kept.names
-    floor = _replicas(seen.deployment(stable)) if stable is not None and stable != target else 0
-    versions = _versions(model, seen, settings, now, active=active, floor=floor)
-    apply, invalid, rendered, scaled = versions.apply, versions.invalid, versions.rendered, versions.scaled
-    if serving in names and serving not in invalid:
-        apply += _model(model, resolve.resolve(model, serving), seen)
     owner = owner_reference(model)
+    floor = replicas(seen.deployment(stable)) if stable is not None and stable != target else 0
+    made_of = versions(model, seen, settings, now, owner=owner, active=active, floor=floor)
+    apply, invalid, rendered, scaled = made_of.apply, made_of.invalid, made_of.rendered, made_of.scaled
+    if serving in names and serving not in invalid:
+        apply += services(model, resolve.resolve(model, serving), seen, owner)
     routes = routing.objects(model, seen, settings, made, owner)
     frozen = tuple(name for name in sorted(active) if name not in names and name in seen.versions())
     monitor = monitoring.monitor(model, seen, apply, (*rendered, *invalid, *frozen), settings.service_monitor, owner)
@@ -109,7 +106,7 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetim
     waits = [wait for wait in looks if wait is not None]
     return Plan(
         apply=(*apply, *routes),
-        delete=_leftovers(seen, [*apply, *routes], frozen, versions, held=made.held),
+        delete=_leftovers(seen, [*apply, *routes], frozen, made_of, held=made.held),
         target=target,
         serving=serving,
         frozen=frozen,
@@ -125,20 +122,6 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetim
         accelerators=settings.accelerators,
         autoscaling=settings.autoscaling,
     )
-
-
-@dataclass(frozen=True)
-class _Versions:
-    """What becomes of the versions of the spec."""
-
-    apply: list[Manifest] = field(default_factory=list)
-    """Their objects."""
-    invalid: dict[str, Invalid] = field(default_factory=dict)
-    """Those that cannot have any."""
-    rendered: dict[str, render.Rendering] = field(default_factory=dict)
-    """What the others are made of."""
-    scaled: dict[str, engines.Decision] = field(default_factory=dict)
-    """What becomes of their autoscalers."""
 
 
 def _paused(model: InferenceModel, seen: Observed) -> Plan:
@@ -161,33 +144,6 @@ def _paused(model: InferenceModel, seen: Observed) -> Plan:
     )
 
 
-def _versions(
-    model: InferenceModel, seen: Observed, settings: Settings, now: datetime, *, active: Collection[str], floor: int
-) -> _Versions:
-    """What becomes of all versions of the spec."""
-    made = _Versions()
-    for item in model.spec.versions:
-        version = resolve.resolve(model, item.name)
-        live = seen.deployment(item.name)
-        waking = item.name in active and _replicas(live) == 0 and not seen.pods_of(item.name)
-        rendering = render.render(model, version, settings, live, status=seen.model.get("status") or {}, waking=waking)
-        if isinstance(rendering, Invalid):
-            made.invalid[item.name] = rendering
-            continue
-        refusal = claim_template.refusal(seen, rendering.cards)
-        if refusal is not None:
-            made.invalid[item.name] = refusal
-            continue
-        made.rendered[item.name] = rendering
-        parked = item.name not in active
-        measured = scaling.of(version, rendering.cards.provider if rendering.cards else None)
-        owner = (owner_reference(model),)
-        scaled = engines.decide(version, seen, settings, now, signals=measured, owner=owner, parked=parked)
-        made.scaled[item.name] = scaled
-        made.apply.extend(_version(model, version, rendering, seen, scaled, parked=parked, floor=floor))
-    return made
-
-
 def owner_reference(model: InferenceModel) -> Manifest:
     """The controller reference that every child carries: deleting the model deletes them."""
     return {
@@ -200,79 +156,17 @@ def owner_reference(model: InferenceModel) -> Manifest:
     }
 
 
-def _version(
-    model: InferenceModel,
-    version: ResolvedVersion,
-    rendering: render.Rendering,
-    seen: Observed,
-    scaled: engines.Decision,
-    *,
-    parked: bool,
-    floor: int,
-) -> list[Manifest]:
-    owner = owner_reference(model)
-    name, namespace = naming.child_name(model.metadata.name, version.name), model.metadata.namespace
-    labels = naming.labels(model.metadata.name, version.name)
-    selector = naming.selector(version.name, model.metadata.name)
-    count = deployment.replicas(
-        version,
-        parked=parked,
-        autoscaled=hpa.wanted(version.scaling),
-        busy=scaled.busy,
-        live=seen.deployment(version.name),
-        floor=floor,
-    )
-    server = render.server_parts(version)
-    disruption = budget.disruption_budget(name, namespace, labels, (owner,), selector, version.scaling)
-    built = (
-        deployment.config_map(model, version, rendering, owner),
-        claim_template.manifest(model, version, rendering.cards, owner),
-        service.version_service(name, namespace, labels, (owner,), selector, server),
-        deployment.deployment(model, version, rendering, count, owner),
-        None if parked else disruption,
-        scaled.autoscaler,
-    )
-    return [manifest for manifest in built if manifest is not None]
-
-
-def _model(model: InferenceModel, serving: ResolvedVersion, seen: Observed) -> list[Manifest]:
-    """The Services that clients use, which all select exactly one version.
-
-    None is opened to the outside before what the user wants to be protected is; one that is open stays, with its address.
-    """
-    owner = (owner_reference(model),)
-    name, namespace = model.metadata.name, model.metadata.namespace
-    labels, selector = naming.labels(name), naming.selector(serving.name, name)
-    server, expose = render.server_parts(serving), model.spec.expose
-    built = [service.model_service(name, namespace, labels, owner, selector, server)]
-    outside = []
-    if expose is not None and expose.node_port is not None:
-        port = naming.node_port_name(name)
-        outside.append(service.node_port_service(port, namespace, labels, owner, selector, server, expose.node_port))
-    if expose is not None and expose.load_balancer is not None:
-        balancer = naming.load_balancer_name(name)
-        outside.append(
-            service.load_balancer_service(balancer, namespace, labels, owner, selector, server, expose.load_balancer)
-        )
-    safe = protection.enforced(model.spec.traffic, seen)
-    return built + [it for it in outside if safe or seen.child("Service", it["metadata"]["name"]) is not None]
-
-
-def _replicas(live: Manifest | None) -> int:
-    return int(live["spec"].get("replicas", 1)) if live is not None else 0
-
-
 def _leftovers(
     seen: Observed,
     apply: list[Manifest],
     frozen: tuple[str, ...],
-    versions: _Versions,
+    made: Versions,
     *,
     held: bool,
 ) -> tuple[Manifest, ...]:
     """Own children that the plan does not want, but for those of frozen and invalid versions, and for a route that is held."""
-    wanted = {Ref.of(manifest) for manifest in apply}.union(*(it.kept for it in versions.scaled.values()))
-    keep = {*frozen, *versions.invalid}
+    wanted = {Ref.of(manifest) for manifest in apply}.union(*(it.kept for it in made.scaled.values()))
+    keep = {*frozen, *made.invalid}
     # The model's own Services stay where nothing is known any more of the version that they select.
     keeps_services = Ref("Service", seen.namespace, seen.name) not in wanted
     # And so does the route, unless there is a new one: what another API has left would lead to versions without pods.
@@ -285,11 +179,7 @@ def _leftovers(
         if ref.kind in routing.OBJECTS:
             if keeps_route:
                 continue
-        elif (
-            version in keep
-            or (version is None and keeps_services)
-            or claim_template.in_use(obj, seen, versions.rendered)
-        ):
+        elif version in keep or (version is None and keeps_services) or claim_template.in_use(obj, seen, made.rendered):
             continue
         found.append(obj)
     return tuple(found)
