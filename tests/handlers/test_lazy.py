@@ -4,13 +4,12 @@ import subprocess
 import sys
 
 SCRIPT = """
-import asyncio, sys
-from pantala.cluster.client import Client
-from pantala.handlers.operator import Operator, Options
+import sys
+import pantala.handlers.operator
+from pantala.handlers import remotes
 from pantala.manifest.settings import Settings
 
-operator = Operator(None, Options(settings=Settings(prometheus_url=sys.argv[1] or None)))
-found = operator._measurer()
+found = remotes.measurer(None, Settings(prometheus_url=sys.argv[1] or None), print)
 print(found is not None, "prometheus_api_client" in sys.modules)
 """
 

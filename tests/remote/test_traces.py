@@ -142,8 +142,8 @@ def test_an_endpoint_that_is_none(caplog: pytest.LogCaptureFixture) -> None:
 def test_nothing_is_imported_without_an_endpoint() -> None:
     """An operator without an endpoint does not even load OpenTelemetry."""
     code = (
-        "import sys; from pantala.cli.main import main; from pantala.handlers.operator import Operator, Options, _traces;"
-        "assert _traces(Options().otlp_endpoint) is None;"
+        "import sys; from pantala.cli.main import main; from pantala.handlers.operator import Options;"
+        "from pantala.handlers.remotes import traces; assert traces(Options().otlp_endpoint) is None;"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

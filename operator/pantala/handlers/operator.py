@@ -9,15 +9,12 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
 import kopf
 from aiohttp import web
 
 from pantala import naming
-from pantala.cluster import metrics_api
 from pantala.cluster.audit import ModelAudit
 from pantala.cluster.cache import Cache
 from pantala.cluster.client import Client
@@ -28,21 +25,14 @@ from pantala.cluster.optional import OptionalKinds
 from pantala.cluster.reflector import SILENCE, Reflector
 from pantala.cluster.resources import MODEL, WATCHED
 from pantala.errors import ApiError, Unavailable
-from pantala.handlers import health, models
+from pantala.handlers import health, models, remotes
 from pantala.manifest.settings import Settings
-from pantala.planner.measured import told
 from pantala.planner.report import Started
 from pantala.reconcile import metrics
 from pantala.reconcile.exposition import EXPOSITION
-from pantala.reconcile.measurements import Measurer, targets
-from pantala.reconcile.metric_probe import MetricProbe
 from pantala.reconcile.queue import WorkQueue
 from pantala.reconcile.reconciler import Reconciler
 from pantala.reconcile.workers import RESERVED_WORKERS, WORKERS, work
-
-if TYPE_CHECKING:
-    from pantala.remote.prometheus import Prometheus
-    from pantala.remote.traces import Traces
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +98,7 @@ class Operator:
             self._spawn,
             nodes=options.watch_nodes,
         )
-        self._traces = _traces(options.otlp_endpoint)
+        self._traces = remotes.traces(options.otlp_endpoint)
         metrics.QUEUE_DEPTH.set_function(lambda: float(len(self._queue)))
 
     def stop(self) -> None:
@@ -159,12 +149,14 @@ class Operator:
         metrics.LEADER.set(1)
         EXPOSITION.tell(self._cache)
         recorder = Recorder(self._client, self._options.identity)
-        measurer, probe = self._measurer(), self._probe()
+        settings, wake = self._options.settings, self._queue.add
+        measurer = remotes.measurer(self._cache, settings, wake)
+        probe = remotes.probe(self._client, settings, wake)
         reconciler = Reconciler(
             self._client,
             self._cache,
             recorder,
-            self._options.settings,
+            settings,
             lambda: datetime.now(UTC),
             self._trace,
             measurer.measured if measurer else None,
@@ -213,35 +205,6 @@ class Operator:
         # kopf takes the signals of the process for itself and returns when one comes; its failures it raises.
         self.stop()
 
-    def _prometheus(self) -> Prometheus | None:
-        """A client of its own for each thread. Only here it is imported: who has no Prometheus does not pay for it."""
-        settings = self._options.settings
-        if not settings.prometheus_url:
-            return None
-        from pantala.remote.prometheus import Prometheus  # noqa: PLC0415 -- see above
-
-        return Prometheus(settings.prometheus_url, settings.prometheus_token_file)
-
-    def _probe(self) -> MetricProbe:
-        return MetricProbe(
-            partial(metrics_api.look, self._client),
-            self._prometheus(),
-            self._queue.add,
-            self._options.settings.autoscaling.probe_interval,
-            queries=_asks_for_users(self._options.settings),
-        )
-
-    def _measurer(self) -> Measurer | None:
-        prometheus = self._prometheus()
-        if prometheus is None:
-            return None
-        return Measurer(
-            prometheus,
-            lambda: targets(self._cache.models()),
-            lambda key: told(self._cache.status(key).get("traffic") or ()),
-            self._queue.add,
-        )
-
     async def _look_again(self) -> None:
         while True:
             await asyncio.sleep(AUDIT_SECONDS)
@@ -269,22 +232,6 @@ class Operator:
         self._crashed.append(f"{task.get_name()} ended: {error!r}")
         log.error("%s ended", task.get_name(), exc_info=error)
         self.stop()
-
-
-def _asks_for_users(settings: Settings) -> bool:
-    """Whether Prometheus may be asked what users wrote: not if the operator has a credential there, and KEDA has none."""
-    # Who asks may be told without a password: https://TOKEN:@HOST has an empty one.
-    secret = settings.prometheus_token_file is not None or "@" in urlsplit(settings.prometheus_url or "").netloc
-    return not secret or settings.autoscaling.keda_authentication is not None
-
-
-def _traces(endpoint: str | None) -> Traces | None:
-    """Only here OpenTelemetry is imported: who does not use it does not pay for it."""
-    if not endpoint:
-        return None
-    from pantala.remote.traces import Traces  # noqa: PLC0415 -- see above
-
-    return Traces(endpoint)
 
 
 async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pantala.handlers import operator
+from pantala.handlers.remotes import asks_for_users
 from pantala.manifest.settings import AutoscalingSettings, Settings
 
 OWN = AutoscalingSettings(keda_authentication=("ClusterTriggerAuthentication", "prometheus"))
@@ -22,5 +22,5 @@ OWN = AutoscalingSettings(keda_authentication=("ClusterTriggerAuthentication", "
 )
 def test_the_operators_credential_answers_no_user(url: str, token_file: str | None, *, open_to_all: bool) -> None:
     """Where the operator says who it is, it asks no user's query: unless KEDA has a credential too, and so users may ask."""
-    assert operator._asks_for_users(Settings(prometheus_url=url, prometheus_token_file=token_file)) is open_to_all
-    assert operator._asks_for_users(Settings(prometheus_url=url, prometheus_token_file=token_file, autoscaling=OWN))
+    assert asks_for_users(Settings(prometheus_url=url, prometheus_token_file=token_file)) is open_to_all
+    assert asks_for_users(Settings(prometheus_url=url, prometheus_token_file=token_file, autoscaling=OWN))
