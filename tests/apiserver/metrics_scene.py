@@ -129,7 +129,7 @@ class Scene:
 
     def wait(self, model: str, reason: str, *parts: str, seconds: float = 90) -> str:
         """Until that is the reason, and the message has these parts; the message."""
-        status = {"MetricsFound": "True", "Starting": "Unknown"}.get(reason, "False")
+        status = {"MetricsFound": "True", "Starting": "Unknown", "Paused": "Unknown"}.get(reason, "False")
 
         def told() -> bool:
             message = self.space.condition(model, "MetricsAvailable").get("message", "")

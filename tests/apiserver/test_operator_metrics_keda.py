@@ -16,6 +16,8 @@ from tests.cluster.process import free_port
 pytestmark = [pytest.mark.keda, pytest.mark.apiserver]
 
 MODEL, QUERY = "busy", "asked"
+MOST = 3
+"""Replicas, by default of `scaling`."""
 
 
 def queried(query: str) -> dict[str, Any]:
@@ -85,6 +87,30 @@ def test_no_metrics_api(scene: Scene, keda: Keda) -> None:
     scene.wait(MODEL, "NoMetricsAPI", "what serves external.metrics.k8s.io does not answer", "KEDA's metrics server")
     keda.start()
     scene.wait(MODEL, "MetricsFound")
+
+
+@pytest.mark.parametrize(("annotation", "replicas"), [("paused=true", 1), ("paused-replicas=2", 2)])
+def test_paused(scene: Scene, keda: Keda, annotation: str, replicas: int) -> None:
+    """A person who pauses KEDA is told how to end that; the operator does not, and KEDA has the number of replicas until then."""
+    kubectl, name = scene.cluster.kubectl, f"{MODEL}-v1"
+    kubectl("-n", scene.space.name, "annotate", "scaledobject", name, f"autoscaling.keda.sh/{annotation}")
+    told = scene.wait(MODEL, "Paused", "looks at no measure")
+    assert scene.autoscaler(MODEL)["limited"] == "paused by an annotation of its ScaledObject"
+    scene.space.wait(lambda: _wanted(scene, name) == replicas, f"{replicas} replicas")
+    # With it KEDA took the HPA away: nothing else would heed a card that is this busy.
+    scene.cards(120)
+    assert scene.space.get("HorizontalPodAutoscaler", f"keda-hpa-{name}") is None
+    kubectl(*told.partition("run kubectl ")[2].split())
+    scene.space.wait(lambda: _wanted(scene, name) == MOST, "all replicas for such a load")
+    scene.cards(10)
+    scene.space.wait(lambda: _wanted(scene, name) == 1, "one replica again")
+    scene.cards()
+    scene.wait(MODEL, "MetricsFound")
+
+
+def _wanted(scene: Scene, deployment: str) -> int:
+    found: int = scene.space.get("Deployment", deployment)["spec"]["replicas"]
+    return found
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,13 +84,16 @@ def adapter_config() -> dict[str, Any]:
 
 
 @contextmanager
-def measuring(cluster: Access, rules: Mapping[str, Any] = SHORT, interval: str = "1s") -> Iterator[Prometheus]:
+def measuring(
+    cluster: Access, rules: Mapping[str, Any] = SHORT, interval: str = "1s", jobs: Sequence[Mapping[str, Any]] = ()
+) -> Iterator[Prometheus]:
     """A real Prometheus that scrapes the models of a cluster by the job for customers, with the chart's recording rules.
 
     Args:
         cluster: whose models.
         rules: values `autoscaling.rules` of the chart.
         interval: between scrapes.
+        jobs: of what is scraped besides.
     """
 
     def pods(selector: str) -> list[dict[str, Any]]:
@@ -105,7 +108,9 @@ def measuring(cluster: Access, rules: Mapping[str, Any] = SHORT, interval: str =
     ):
         file.write(chart_files(autoscaling={"rules": dict(rules)})["pantala.rules.yaml"])
         file.flush()
-        with Prometheus({"rule_files": [file.name], "scrape_configs": [found.scrape_job(interval)]}) as prometheus:
+        with Prometheus(
+            {"rule_files": [file.name], "scrape_configs": [found.scrape_job(interval), *jobs]}
+        ) as prometheus:
             yield prometheus
 
 
