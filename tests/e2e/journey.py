@@ -12,6 +12,7 @@ from kubernetes.client import AppsV1Api
 from kubernetes.config import new_client_from_config
 
 from tests.cluster.process import wait_for
+from tests.e2e.load import Load
 from tests.e2e.scaling import GRACE, asking, work_spec
 from tests.e2e.support import Space
 
@@ -96,6 +97,28 @@ class Journey:
     """Seconds from the end of the load until the autoscaler wanted one."""
 
 
+def journey(replicas: Replicas, burst: Load, most: int, seconds: float = 120) -> Journey:
+    """Let a load come and go: one replica, then `most`, then one; each of the two ways may take so many seconds."""
+    replicas.wait(1, 0)
+    begun = time.time()
+    with burst:
+        wanted, ready = replicas.wait(most, begun, seconds)
+    ended = time.time()
+    unwanted, _ = replicas.wait(1, ended, seconds)
+    return Journey(wanted, ready, unwanted)
+
+
+def last_scale(space: Space, name: str, replicas: int) -> str:
+    """Wait until the status of a model tells that its first version was last scaled to so many replicas; why it was."""
+
+    def last(status: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = status["versions"][0]["autoscaler"].get("lastScale", {})
+        return found
+
+    told = space.wait(name, f"the step to {replicas} is told", lambda it: last(it).get("toReplicas") == replicas)
+    return str(last(told)["why"])
+
+
 def there_and_back(
     space: Space,
     name: str,
@@ -126,14 +149,9 @@ def there_and_back(
         asking(space, name, 20, 1, 1.0, keep_alive=True) as kept,
         Replicas(space.cluster.kubeconfig, space.namespace, f"{name}-v1") as replicas,
     ):
-        replicas.wait(1, 0)
-        begun = time.time()
-        with asking(space, name, 100, clients, pause) as burst:
-            wanted, ready = replicas.wait(most, begun, seconds)
-        ended = time.time()
-        unwanted, _ = replicas.wait(1, ended, seconds)
+        burst = asking(space, name, 100, clients, pause)
+        found = journey(replicas, burst, most, seconds)
         wait_for(lambda: len(_all_pods(space, name)) == 1, f"one pod of {name}", GRACE + 30, every=0.5)
-    found = Journey(wanted, ready, unwanted)
     accounts = "; ".join(load.account() for load in (burst, fresh, kept))
     print(f"{name}: {found}; {replicas.told()}; {accounts}")
     assert all(1 <= step.wanted <= most for step in replicas.steps), replicas.told()

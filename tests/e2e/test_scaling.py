@@ -19,7 +19,7 @@ from tests.cluster.addons.prometheus import Prometheus
 from tests.cluster.addons.prometheus_adapter import PrometheusAdapter
 from tests.cluster.process import wait_for
 from tests.e2e import scaling
-from tests.e2e.journey import there_and_back
+from tests.e2e.journey import last_scale, there_and_back
 from tests.e2e.mesh.counting import operating
 from tests.e2e.stories import telling
 from tests.e2e.support import Space
@@ -76,9 +76,7 @@ def test_load_scales_a_model_there_and_back(
     name, metrics = measure.lower(), [{"type": measure, "target": target}]
     there_and_back(space, name, 3, {"metrics": metrics}, clients=clients, pause=pause)
     space.wait_condition(name, "MetricsAvailable", reason="MetricsFound")
-    last = space.status(name)["versions"][0]["autoscaler"]["lastScale"]
-    assert last["toReplicas"] == 1
-    assert last["why"].startswith(measure)
+    assert last_scale(space, name, 1).startswith(measure)
     space.delete("inferencemodel", name)
 
 

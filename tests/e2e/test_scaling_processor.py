@@ -1,8 +1,6 @@
 """A model on a real node scales on its processor time, as a real metrics-server tells it; what is missing before that is said."""
 
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -12,7 +10,7 @@ from tests.cluster import Cluster
 from tests.cluster.addons import loopback
 from tests.cluster.addons.metrics_server import MetricsServer
 from tests.e2e import scaling
-from tests.e2e.journey import Replicas
+from tests.e2e.journey import Replicas, journey, last_scale
 from tests.e2e.mesh.counting import operating
 from tests.e2e.support import Space
 
@@ -53,18 +51,9 @@ def test_processor_time_scales_a_model(space: Space, cluster: Cluster) -> None:
         told = space.wait_condition(NAME, "MetricsAvailable", reason="MetricsFound")
         assert told["message"].endswith("has a value of each measure: CPUUtilization, MemoryUtilization.")
         with Replicas(cluster.kubeconfig, space.namespace, f"{NAME}-v1") as replicas:
-            replicas.wait(1, 0)
-            begun = time.time()
-            with scaling.asking(space, NAME, 0, 8, 0.0) as load:
-                up = replicas.wait(2, begun)
-            ended = time.time()
-            down = replicas.wait(1, ended)
-        print(f"two wanted and ready after {up} s, one after {down} s; {replicas.told()}; {load.account()}")
+            load = scaling.asking(space, NAME, 0, 8, 0.0)
+            found = journey(replicas, load, 2)
+        print(f"{found}; {replicas.told()}; {load.account()}")
         assert not load.lost, load.account()
-        space.wait(NAME, "the last step is told", lambda found: _last(found).get("toReplicas") == 1)
-        assert _last(space.status(NAME))["why"].startswith("CPUUtilization")
+        assert last_scale(space, NAME, 1).startswith("CPUUtilization")
     space.delete("inferencemodel", NAME)
-
-
-def _last(status: dict[str, Any]) -> Any:
-    return status["versions"][0]["autoscaler"].get("lastScale", {})

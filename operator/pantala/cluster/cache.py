@@ -11,7 +11,7 @@ from pantala.cluster import metrics
 from pantala.cluster.claims import Claim, Claims
 from pantala.cluster.gateways import Gateways
 from pantala.cluster.nodes import Nodes
-from pantala.cluster.objects import ROUTES, Key, Objects, key_of, number
+from pantala.cluster.objects import HOSTS, Key, Objects, key_of, number, revision
 from pantala.cluster.resources import (
     CLAIM_TEMPLATE,
     FOREIGN,
@@ -94,7 +94,7 @@ class Cache:
     def has(self, key: Key, version: str) -> bool:
         """Whether a model is known in this resourceVersion or a newer one."""
         known = self._objects.models.get(key)
-        return known is not None and number(known) >= (int(version) if version.isdigit() else 0)
+        return known is not None and number(known) >= revision(version)
 
     def drop(self, key: Key) -> None:
         """A model that is gone, though no watch said so."""
@@ -292,14 +292,14 @@ class Cache:
             return False
         if resource is MODEL:
             self._claim(key)
-        elif resource.kind in ROUTES:
+        elif resource.kind in HOSTS:
             self._hold(key)
         return True
 
     def forget(self, ref: Ref) -> None:
         """A child that is gone. No wake-up."""
         key = self._objects.forget(ref)
-        if key is not None and ref.kind in ROUTES:
+        if key is not None and ref.kind in HOSTS:
             self._hold(key)
 
     def _counter(self, resource: Resource) -> Callable[[], float]:

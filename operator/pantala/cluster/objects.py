@@ -11,10 +11,8 @@ from pantala.cluster.resources import HTTP_ROUTE, MODEL, POD, VIRTUAL_SERVICE, R
 from pantala.cluster.slim import answers, carried, slim
 from pantala.manifest.types import Manifest, Ref
 
-_HOSTS = {VIRTUAL_SERVICE.kind: "hosts", HTTP_ROUTE.kind: "hostnames"}
-"""Where the spec of a route has its hosts."""
-ROUTES = frozenset(_HOSTS)
-"""Kinds of objects that have hosts."""
+HOSTS = {VIRTUAL_SERVICE.kind: "hosts", HTTP_ROUTE.kind: "hostnames"}
+"""Where the spec of a route has its hosts, by kind."""
 GRAVES = 4096
 """Deleted objects that are remembered: more than are deleted while one write is under way."""
 
@@ -113,8 +111,8 @@ class Objects:
         return frozenset(
             host.lower()
             for ref, obj in self.children(key).items()
-            if ref.kind in _HOSTS
-            for host in (obj.get("spec") or {}).get(_HOSTS[ref.kind]) or ()
+            if ref.kind in HOSTS
+            for host in (obj.get("spec") or {}).get(HOSTS[ref.kind]) or ()
         )
 
 
@@ -128,10 +126,13 @@ def key_of(resource: Resource, obj: Manifest) -> Key | None:
 
 
 def number(obj: Manifest) -> int:
-    """The resourceVersion of an object as a number; 0 if it has none.
+    """The resourceVersion of an object as a number; 0 if it has none. Of an object that a watch says is deleted: of the deletion."""
+    return revision(obj["metadata"].get("resourceVersion", "0"))
 
-    Comparable since Kubernetes 1.35 (KEP-5504) and in practice always: it is etcd's revision. Of an object that a watch says is
-    deleted, it is that of the deletion.
+
+def revision(version: str) -> int:
+    """A resourceVersion as a number; 0 if it is none.
+
+    Comparable since Kubernetes 1.35 (KEP-5504) and in practice always: it is etcd's revision.
     """
-    text = obj["metadata"].get("resourceVersion", "0")
-    return int(text) if text.isdigit() else 0
+    return int(version) if version.isdigit() else 0

@@ -18,7 +18,7 @@ from pantala.api.resolve import ResolvedVersion
 from pantala.manifest.canonical import digest
 from pantala.manifest.types import Invalid, Manifest, PodParts
 from pantala.planner.cards import Cards
-from pantala.planner.observed import Availability, Observed, rolled_out
+from pantala.planner.observed import Availability, Observed, rolled_out, wanted_replicas
 from pantala.status.reasons import Reason
 
 _MARK = 8
@@ -77,7 +77,7 @@ def in_use(obj: Manifest, seen: Observed, rendered: Collection[str]) -> bool:
     if live is None or obj["metadata"]["name"] in names(live["spec"]["template"]):
         return True
     status = live.get("status", {})
-    empty = not live["spec"].get("replicas", 1) and not status.get("replicas", 0)
+    empty = not wanted_replicas(live) and not status.get("replicas", 0)
     current = status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
     return not (rolled_out(live) or (empty and current))
 

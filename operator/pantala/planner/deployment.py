@@ -7,7 +7,7 @@ from pantala.api import durations
 from pantala.api.model import InferenceModel
 from pantala.api.resolve import ResolvedVersion
 from pantala.manifest.types import Manifest
-from pantala.planner.observed import REPLICAS_OWNERS
+from pantala.planner.observed import REPLICAS_OWNERS, wanted_replicas
 from pantala.planner.render import Rendering
 
 
@@ -89,7 +89,7 @@ def replicas(
         return 0 if parked else start
     if not busy and (parked or not autoscaled):
         return 0 if parked else least
-    current = int(live["spec"].get("replicas", 1))
+    current = wanted_replicas(live)
     if current == 0 and not parked:
         return start  # An autoscaler does nothing at zero.
     if current < least and not parked and not busy:

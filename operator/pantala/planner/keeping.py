@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 
 from pantala.api import durations
 from pantala.api.model import InferenceModel
-from pantala.planner.observed import Mesh, Observed
+from pantala.planner.observed import Observed, wanted_replicas
 from pantala.planner.phases import instant
-from pantala.planner.shares import LEARN
+from pantala.planner.shares import learning
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ def kept(model: InferenceModel, seen: Observed, idle: Iterable[str], now: dateti
     """
     rollout = model.spec.traffic.rollout if model.spec.traffic else None
     wanted = durations.parse(rollout.keep_stable) if rollout else timedelta()
-    least = LEARN if seen.mesh is not Mesh.NONE else timedelta()
-    time = max(wanted, least)
+    time = max(wanted, learning(seen.mesh))
     if not time:
         return Kept()
     told = {
@@ -46,8 +45,7 @@ def kept(model: InferenceModel, seen: Observed, idle: Iterable[str], now: dateti
     }
     left = {}
     for name in idle:
-        live = seen.deployment(name)
-        if live is None or not live["spec"].get("replicas", 1):
+        if not wanted_replicas(seen.deployment(name)):
             continue
         since = told.get(name)
         # Not told yet: this pass will tell it, and time counts from then.

@@ -152,7 +152,12 @@ class Observed:
         # Somebody deleted the Service: it must come back where it was, not where it shall be once that is ready.
         told = (self.model.get("status") or {}).get("version")
         live = self.deployment(told) if told else None
-        return told if live is not None and live["spec"].get("replicas", 1) else None
+        return told if wanted_replicas(live) else None
+
+
+def wanted_replicas(deployment: Manifest | None) -> int:
+    """How many replicas a Deployment asks for; 0 where there is none."""
+    return int(deployment["spec"].get("replicas", 1)) if deployment is not None else 0
 
 
 def rolled_out(deployment: Manifest | None) -> bool:
@@ -160,7 +165,7 @@ def rolled_out(deployment: Manifest | None) -> bool:
     if deployment is None:
         return False
     status = deployment.get("status", {})
-    wanted = deployment["spec"].get("replicas", 1)
+    wanted = wanted_replicas(deployment)
     return bool(
         status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
         and status.get("updatedReplicas", 0) >= wanted

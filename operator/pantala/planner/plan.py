@@ -31,10 +31,10 @@ from pantala.planner import (
     scaling,
 )
 from pantala.planner.cards import Cards
-from pantala.planner.observed import Observed
+from pantala.planner.observed import Observed, wanted_replicas
 from pantala.planner.routing import Routing
 from pantala.planner.services import services
-from pantala.planner.versions import Versions, replicas, versions
+from pantala.planner.versions import Versions, versions
 from pantala.status.problem import Problem
 
 
@@ -93,7 +93,7 @@ def plan(model: InferenceModel, seen: Observed, settings: Settings, now: datetim
     kept = keeping.kept(model, seen, known - active, now)
     active |= kept.names
     owner = owner_reference(model)
-    floor = replicas(seen.deployment(stable)) if stable is not None and stable != target else 0
+    floor = wanted_replicas(seen.deployment(stable)) if stable is not None and stable != target else 0
     made_of = versions(model, seen, settings, now, owner=owner, active=active, floor=floor)
     apply, invalid, rendered, scaled = made_of.apply, made_of.invalid, made_of.rendered, made_of.scaled
     if serving in names and serving not in invalid:

@@ -26,7 +26,7 @@ from pantala.planner import (
 )
 from pantala.planner.addresses import addresses
 from pantala.planner.ledger import Ledger
-from pantala.planner.observed import Observed, ready_pods, rolled_out
+from pantala.planner.observed import Observed, ready_pods, rolled_out, wanted_replicas
 from pantala.planner.plan import Plan
 from pantala.planner.probed import Ask
 from pantala.planner.verdicts import Version, verdicts
@@ -186,7 +186,7 @@ def _cards(
 
 def _version(model: InferenceModel, seen: Observed, plan: Plan, name: str, book: Ledger, now: datetime) -> Version:
     live, pods = seen.deployment(name), seen.pods_of(name)
-    wanted = int(live["spec"].get("replicas", 1)) if live else 0
+    wanted = wanted_replicas(live)
     ready = ready_pods(pods)
     done = rolled_out(live)
     problem: Problem | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from pantala import naming
 from pantala.api import resolve
@@ -87,8 +87,7 @@ def routing(model: InferenceModel, seen: Observed, settings: Settings, now: date
     asked = wanted if seen.mesh is not Mesh.NONE else {resolve.target(model): 100}
     given = live.shares or ({seen.stable: 100} if seen.stable else {})
     known = standings(seen, {*asked, *given, *resolve.asked(model)})
-    # Without a mesh the Service's selector moves, and the same controller sets the pods in its place.
-    decided = sharing.shares(asked, given, known, now, timedelta() if seen.mesh is Mesh.NONE else sharing.LEARN)
+    decided = sharing.shares(asked, given, known, now, sharing.learning(seen.mesh))
     if seen.mesh is Mesh.NONE or refused:
         return Routing(seen.mesh, wanted, decided.configured, live=live, problems=refused, wait=decided.wait)
     exposure = claims.exposure(model, seen, settings, live.hosts)

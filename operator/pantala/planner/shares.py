@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from pantala.manifest.percents import percents
 from pantala.manifest.types import Manifest
-from pantala.planner.observed import ready_pods, rolled_out
+from pantala.planner.observed import Mesh, ready_pods, rolled_out, wanted_replicas
 from pantala.planner.phases import instant, since
 
 RETURN = timedelta(seconds=15)
@@ -25,6 +25,11 @@ LEARN = timedelta(seconds=5)
 They reach it on different ways, the pod by way of the controller of EndpointSlices: Envoy knew the first pod of a model 50 ms and
 more after the model was ready. A route that overtakes the first pod behind it answers 503, `no healthy upstream`.
 """
+
+
+def learning(mesh: Mesh) -> timedelta:
+    """`LEARN` where a mesh routes. Without one the Service's selector moves, and the same controller sets the pods in its place."""
+    return timedelta() if mesh is Mesh.NONE else LEARN
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def standing(deployment: Manifest | None, pods: tuple[Manifest, ...]) -> Standin
 
 def _means_one(deployment: Manifest) -> bool:
     """Whether the condition Available says that a replica answers: it does also where none does, if all may be away."""
-    replicas = int(deployment["spec"].get("replicas", 1))
+    replicas = wanted_replicas(deployment)
     away = deployment["spec"].get("strategy", {}).get("rollingUpdate", {}).get("maxUnavailable", "25%")
     # A percentage is rounded down (deploymentutil.ResolveFenceposts).
     count = replicas * int(away[:-1]) // 100 if isinstance(away, str) else int(away)

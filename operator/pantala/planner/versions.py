@@ -14,7 +14,7 @@ from pantala.autoscaling import budget, hpa
 from pantala.manifest.settings import Settings
 from pantala.manifest.types import Invalid, Manifest
 from pantala.planner import claim_template, deployment, engines, render, scaling
-from pantala.planner.observed import Observed
+from pantala.planner.observed import Observed, wanted_replicas
 from pantala.traffic import service
 
 
@@ -57,7 +57,7 @@ def versions(
     for item in model.spec.versions:
         version = resolve.resolve(model, item.name)
         live = seen.deployment(item.name)
-        waking = item.name in active and replicas(live) == 0 and not seen.pods_of(item.name)
+        waking = item.name in active and not wanted_replicas(live) and not seen.pods_of(item.name)
         rendering = render.render(model, version, settings, live, status=seen.model.get("status") or {}, waking=waking)
         if isinstance(rendering, Invalid):
             made.invalid[item.name] = rendering
@@ -73,11 +73,6 @@ def versions(
         made.scaled[item.name] = scaled
         made.apply.extend(_objects(model, version, rendering, seen, scaled, owner=owner, parked=parked, floor=floor))
     return made
-
-
-def replicas(live: Manifest | None) -> int:
-    """How many replicas a Deployment wants; 0 for none."""
-    return int(live["spec"].get("replicas", 1)) if live is not None else 0
 
 
 def _objects(

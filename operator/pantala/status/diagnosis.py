@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pantala.errors import FetchFailure
@@ -115,7 +115,7 @@ def _of_pod(pod: Manifest, *, updating: bool, explain: Explain | None) -> Proble
         return _failed(pod, status)
     if (problem := _homeless(pod, updating=updating, explain=explain)) is not None:
         return problem
-    for state in (*_containers(status, "initContainerStatuses"), *_containers(status, "containerStatuses")):
+    for state in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
         problem = containers.problem(name, state)
         if problem is not None:
             return problem
@@ -161,7 +161,3 @@ def _unscheduled(name: str, text: str, *, updating: bool) -> Problem | None:
     if re.search(r"persistentvolumeclaim", text, re.IGNORECASE):
         step = "Create the PersistentVolumeClaim, or a volume that it can be bound to."
     return Problem(Reason.UNSCHEDULABLE, f"Pod {name} fits on no node: {text} {step}")
-
-
-def _containers(status: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
-    yield from status.get(key, ())

@@ -4,9 +4,7 @@ Real pods of the custom runtime behind an Envoy that a real istiod configures, r
 Prometheus Adapter and the HPA controller.
 """
 
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -19,7 +17,7 @@ from tests.cluster.addons.mesh_fixtures import Mesh
 from tests.cluster.addons.prometheus import Prometheus
 from tests.cluster.addons.prometheus_adapter import PrometheusAdapter
 from tests.e2e import scaling
-from tests.e2e.journey import Replicas
+from tests.e2e.journey import Replicas, journey, last_scale
 from tests.e2e.mesh.counting import operating
 from tests.e2e.mesh.support import Exposed, answering, exposed
 from tests.e2e.support import BUCKET, Space
@@ -110,19 +108,10 @@ def test_requests_that_the_mesh_counts_scale_a_model(model: Exposed, adapter: Pr
         Replicas(space.cluster.kubeconfig, space.namespace, f"{NAME}-v1") as replicas,
     ):
         space.wait_condition(NAME, "MetricsAvailable", reason="MetricsFound")
-        replicas.wait(1, 0)
-        begun = time.time()
-        with model.load(keep_alive=False, clients=4, pause=0.1) as burst:
-            up = replicas.wait(MOST, begun)
-        ended = time.time()
-        down = replicas.wait(1, ended)
+        burst = model.load(keep_alive=False, clients=4, pause=0.1)
+        found = journey(replicas, burst, MOST)
         model.wait_pods("v1", 1)
     accounts = "; ".join(load.account() for load in (burst, fresh, kept))
-    print(f"{MOST} wanted and ready after {up} s, one after {down} s; {replicas.told()}; {accounts}")
+    print(f"{found}; {replicas.told()}; {accounts}")
     assert not burst.lost + fresh.lost + kept.lost, accounts
-    space.wait(NAME, "the last step is told", lambda found: _last(found).get("toReplicas") == 1)
-    assert _last(space.status(NAME))["why"].startswith("RequestsPerSecond")
-
-
-def _last(status: dict[str, Any]) -> Any:
-    return status["versions"][0]["autoscaler"].get("lastScale", {})
+    assert last_scale(space, NAME, 1).startswith("RequestsPerSecond")
