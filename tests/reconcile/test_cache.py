@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pantala.cluster.cache import Cache
-from pantala.cluster.objects import GRAVES, Key
+from pantala.cluster.objects import Key
 from pantala.cluster.resources import CONFIG_MAP, DEPLOYMENT, MODEL, POD
 
 RESNET, OTHER = Key("vision", "resnet"), Key("vision", "other")
@@ -92,12 +92,14 @@ def test_a_late_status_does_not_bring_a_model_back(cache: Cache) -> None:
     assert cache.observe(RESNET) is None
 
 
-def test_ends_are_remembered_for_a_while(cache: Cache) -> None:
-    """Of the objects that were deleted only the last ones are remembered: thousands come and go in a year."""
-    for number in range(GRAVES + 10):
-        cache.remove(CONFIG_MAP, obj("ConfigMap", f"a{number}", number + 2))
-        cache.remove(POD, obj("Pod", f"p{number}", number + 2))
-    assert len(cache._objects._graves) == GRAVES
+def test_news_of_others_say_nothing_of_an_answer(cache: Cache) -> None:
+    """What a watch told of another kind, or of another namespace, may be newer than what it has yet to tell of this object."""
+    elsewhere = obj("ConfigMap", "b", 9)
+    elsewhere["metadata"]["namespace"] = "elsewhere"
+    cache.upsert(CONFIG_MAP, elsewhere)
+    cache.upsert(DEPLOYMENT, obj("Deployment", "c", 9))
+    cache.written(CONFIG_MAP, obj("ConfigMap", "a", 5))
+    assert names(cache) == ["a", "c"]
 
 
 def test_an_end_does_not_take_the_successor(cache: Cache, woken: list[Key]) -> None:

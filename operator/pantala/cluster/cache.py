@@ -148,6 +148,7 @@ class Cache:
         if resource in FOREIGN:
             self._foreign_news(resource, news=self._foreign[resource].upsert(obj))
             return
+        self._objects.hear(obj)
         key, ref = key_of(resource, obj), Ref.of(obj)
         if resource is not MODEL:
             self._leave(ref, key)
@@ -176,7 +177,7 @@ class Cache:
         if resource in FOREIGN:
             self._foreign_news(resource, news=self._foreign[resource].remove(obj))
             return
-        self._objects.bury(obj)
+        self._objects.hear(obj)
         ref = Ref.of(obj)
         key = key_of(resource, obj) if resource is MODEL else self._objects.owner(ref)
         if key is None:
@@ -259,11 +260,12 @@ class Cache:
     # -- what writes answer ----------------------------------------------------------------------------------------
 
     def written(self, resource: Resource, obj: Manifest) -> None:
-        """The answer to a write, unless the watch has already brought something newer. No wake-up: the writer knows."""
+        """The answer to a write, unless the watch has already brought something newer, or its end. No wake-up: the writer knows."""
         key = key_of(resource, obj)
         if key is None or (resource in OPTIONAL and resource not in self._present):
             return  # An API that left while the write was under way is not known any more.
-        self._store(resource, key, obj)
+        if not self._objects.is_over(resource, key, obj):
+            self._store(resource, key, obj)
 
     def deleted(self, resource: Resource, obj: Manifest, left: Manifest | None) -> None:
         """The answer to the deletion of a child. No wake-up: the writer knows.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -13,8 +12,6 @@ from pantala.manifest.types import Manifest, Ref
 
 HOSTS = {VIRTUAL_SERVICE.kind: "hosts", HTTP_ROUTE.kind: "hostnames"}
 """Where the spec of a route has its hosts, by kind."""
-GRAVES = 4096
-"""Deleted objects that are remembered: more than are deleted while one write is under way."""
 
 
 class Key(NamedTuple):
@@ -32,7 +29,8 @@ class Objects:
         """The models as they are stored."""
         self._children: dict[Key, dict[Ref, Manifest]] = {}
         self._owners: dict[Ref, Key] = {}
-        self._graves: OrderedDict[Ref, int] = OrderedDict()
+        self._heard: dict[tuple[str, str], int] = {}
+        """Up to which revision a watch has told of a kind in a namespace."""
 
     def __len__(self) -> int:
         """How many objects are known."""
@@ -62,10 +60,10 @@ class Objects:
                 yield self._owners[ref], ref
 
     def store(self, resource: Resource, key: Key, obj: Manifest) -> bool:
-        """Keep an object unless it, a newer form of it, or its end is known already; whether it was kept."""
+        """Keep an object unless it, or a newer form of it, is known already; whether it was kept."""
         ref = Ref.of(obj)
         known = self.find(resource, key, ref)
-        if (known is not None and number(known) >= number(obj)) or self._graves.get(ref, -1) >= number(obj):
+        if known is not None and number(known) >= number(obj):
             return False
         if resource is MODEL:
             self.models[key] = slim(resource, obj)
@@ -74,17 +72,19 @@ class Objects:
             self._owners[ref] = key
         return True
 
-    def bury(self, obj: Manifest) -> None:
-        """An object was deleted in this resourceVersion: what a write answers late must not bring it back.
+    def hear(self, obj: Manifest) -> None:
+        """A watch told of an object in this revision, be it its end."""
+        place = obj["kind"], obj["metadata"]["namespace"]
+        self._heard[place] = max(number(obj), self._heard.get(place, 0))
 
-        No more news come of it: what its plan took for there would never be made again.
+    def is_over(self, resource: Resource, key: Key, obj: Manifest) -> bool:
+        """Whether an object that a write left in this revision is gone since: it is not known, though a watch has been past that.
+
+        A watch tells of everything in its order. No more news would come of such an object: what a plan took for there would
+        never be made again.
         """
-        ref = Ref.of(obj)
-        if ref.kind == POD.kind or not number(obj):
-            return  # nothing that the operator writes, or nothing to compare
-        self._graves[ref] = max(number(obj), self._graves.pop(ref, 0))
-        while len(self._graves) > GRAVES:
-            self._graves.popitem(last=False)
+        told = self._heard.get((obj["kind"], obj["metadata"]["namespace"]), -1)
+        return self.find(resource, key, Ref.of(obj)) is None and told >= number(obj)
 
     def forget(self, ref: Ref) -> Key | None:
         """Take a child away; whose it was."""
