@@ -48,6 +48,11 @@ def node(
     return {"id": identity, "cluster": f"{name}.{namespace}", "metadata": metadata}
 
 
+_AGAIN = {"base_interval": "0.25s", "max_interval": "1s"}
+"""How soon Envoy asks again for an istiod that was away. By default that takes ever longer, up to 30 s (config.core.v3.GrpcService),
+and a version that left the route meanwhile is gone before Envoy hears of it: docs/limits.md."""
+
+
 def bootstrap(identity: Mapping[str, Any], istiod: Address, admin: Address) -> dict[str, Any]:
     """Return Envoy's configuration: everything else comes from istiod, over a plain connection.
 
@@ -61,7 +66,7 @@ def bootstrap(identity: Mapping[str, Any], istiod: Address, admin: Address) -> d
         "api_type": "GRPC",
         "transport_api_version": "V3",
         "set_node_on_first_message_only": True,
-        "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
+        "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc", "retry_policy": {"retry_back_off": _AGAIN}}}],
     }
     cluster = {
         "name": "xds-grpc",
